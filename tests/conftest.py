@@ -1,0 +1,101 @@
+"""Tiny backbones with random weights, written and loaded in the same way as the bundled ones."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from vitdemo.backbones import Backbone, Catalogue, read_sidecar
+from vitdemo.models import Model, Models
+
+LABELS = ("ant", "bee", "cat", "dog")
+VIT = {"patch_size": 8, "embed_dim": 24, "depth": 3, "num_heads": 2}
+
+# name: timm entry point, its arguments, (h, w) of the input
+TINY = {
+    "vit": ("vit_tiny_patch16_224", VIT | {"img_size": 32}, (32, 32)),
+    "wide": ("vit_tiny_patch16_224", VIT | {"img_size": (32, 48)}, (32, 48)),
+    "pooled": ("vit_tiny_patch16_224", VIT | {"img_size": 32, "global_pool": "avg", "class_token": False}, (32, 32)),
+    "registers": ("vit_tiny_patch16_224", VIT | {"img_size": 32, "reg_tokens": 4}, (32, 32)),
+    "distilled": ("deit_tiny_distilled_patch16_224", VIT | {"img_size": 32}, (32, 32)),
+    "beit": ("beit_base_patch16_224", VIT | {"img_size": 32}, (32, 32)),
+    "resnet": ("resnet10t", {"channels": (8, 8, 16, 16), "stem_width": 8}, (32, 32)),
+}
+TRANSFORM = {
+    "mean": [0.5, 0.4, 0.45],
+    "std": [0.25, 0.2, 0.3],
+    "interpolation": "bicubic",
+    "crop_pct": 0.9,
+    "crop_mode": "center",
+}
+
+
+def write_backbone(folder: Path, name: str, labels=LABELS, collection: str = "tiny", accuracy: float = 0.5) -> Backbone:
+    """Writes a tiny backbone as the bundled ones are written, and reads its row."""
+    architecture, arguments, size = TINY[name]
+    torch.manual_seed(sorted(TINY).index(name))
+    body = timm.create_model(architecture, num_classes=len(labels), **arguments)
+    with torch.no_grad():  # timm starts heads at or near zero, which would make every prediction the same
+        for parameter in body.get_classifier().parameters() if name != "distilled" else body.parameters():
+            parameter.normal_(std=0.3)
+    save_file({key: value.half().contiguous() for key, value in body.state_dict().items()}, folder / f"{name}.safetensors")
+    sidecar = {
+        "name": name,
+        "collection": collection,
+        "family": "test",
+        "architecture": architecture,
+        "arguments": arguments,
+        "labels": list(labels),
+        "transform": TRANSFORM | {"input_size": [3, *size]},
+        "temperature": 1.5,
+        "validation_accuracy": accuracy,
+        "test_accuracy": accuracy,
+        "parameters": sum(p.numel() for p in body.parameters()),
+        "recipe": {},
+        "trained_on": "noise",
+        "licence": "Apache-2.0",
+    }
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(sidecar))
+    return read_sidecar(path)
+
+
+@pytest.fixture(scope="session")
+def rows(tmp_path_factory) -> dict[str, Backbone]:
+    folder = tmp_path_factory.mktemp("backbones")
+    return {
+        name: write_backbone(folder, name, accuracy=0.5 + 0.05 * index) for index, name in enumerate(TINY)
+    }
+
+
+@pytest.fixture(scope="session")
+def catalogue(rows) -> Catalogue:
+    return Catalogue(rows.values())
+
+
+@pytest.fixture
+def models() -> Models:
+    return Models("cpu", memory=1 << 30)
+
+
+@pytest.fixture(scope="session")
+def tiny(rows) -> dict[str, Model]:
+    """Every tiny backbone, loaded."""
+    with Models("cpu", memory=1 << 30).use(list(rows.values())) as loaded:
+        return {model.backbone.name: model for model in loaded}
+
+
+def paint(width: int, height: int, seed: int = 0) -> Image.Image:
+    """A smooth random picture."""
+    noise = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    return Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def picture() -> Image.Image:
+    return paint(80, 60)

@@ -1,0 +1,8 @@
+"""Attention: `recorder` keeps every attention matrix of a forward pass, `tokens` says which token is which patch,
+`rollout` follows the attention from the read-out back to the patches."""
+
+from vitdemo.attention.recorder import HEAD_FUSIONS, Recorder
+from vitdemo.attention.rollout import rollout
+from vitdemo.attention.tokens import Layout, layout_of
+
+__all__ = ["HEAD_FUSIONS", "Layout", "Recorder", "layout_of", "rollout"]

@@ -1,0 +1,125 @@
+"""Explanations from gradients, by Captum, for backbones and fused models alike."""
+
+from collections.abc import Callable
+
+import torch
+from captum.attr import IntegratedGradients, Saliency
+
+from vitdemo.explain.base import BASELINES, EXPLANATIONS, Explanation, Options, Subject, Tick, merge, probability
+from vitdemo.types import Heat
+
+MOST_STEPS = 256
+TOLERANCE = 0.05  # of the difference that the map has to add up to
+NEGLIGIBLE = 0.001  # a probability: a tenth of a per cent is less than the page shows
+
+
+def _refuse(subject: Subject) -> str | None:
+    if subject.scorer.fusion.differentiable:
+        return None
+    return f"{subject.scorer.fusion.title.lower()} jumps from class to class, so it has no gradient; occlusion works."
+
+
+def _ticking(subject: Subject, tick: Tick) -> Callable[..., torch.Tensor]:
+    def score(*pixels: torch.Tensor) -> torch.Tensor:
+        tick()
+        return subject.scorer(*pixels)
+
+    return score
+
+
+def integrated_gradients(subject: Subject, options: Options, tick: Tick) -> Heat:
+    """Integrated gradients (Sundararajan et al., 2017, arXiv 1703.01365, equation 1) of the target's probability.
+
+    The map adds up to p(picture) - p(baseline). The steps of the Gauss-Legendre rule are doubled until it does to
+    within 5 % or a tenth of a per cent of probability, at most 256.
+
+    Returns:
+        Signed heat; figures: `picture` and `baseline` (probabilities), `sum` of the map, `error` (|sum - difference|),
+        `relative_error` (its share of the difference), `steps`.
+    """
+    pixels = subject.pixels
+    baselines = tuple(BASELINES[options.baseline](x) for x in pixels)
+    start, end = probability(subject, baselines), probability(subject, pixels)
+    method = IntegratedGradients(_ticking(subject, tick))
+    steps = options.steps
+    while True:
+        parts = method.attribute(
+            pixels,
+            baselines,
+            target=subject.target,
+            n_steps=steps,
+            method="gausslegendre",
+            internal_batch_size=options.batch,
+        )
+        total = float(sum(part.sum() for part in parts))
+        error = abs(total - (end - start))
+        if error <= max(TOLERANCE * abs(end - start), NEGLIGIBLE) or steps >= MOST_STEPS:
+            break
+        steps = min(2 * steps, MOST_STEPS)
+    values, view = merge([part[0].sum(0).cpu().numpy() for part in parts], subject.views)
+    figures = {
+        "picture": end,
+        "baseline": start,
+        "sum": total,
+        "error": error,
+        "relative_error": error / max(abs(end - start), 1e-12),
+        "steps": steps,
+    }
+    return Heat(values, signed=True, view=view, figures=figures)
+
+
+def smoothgrad(subject: Subject, options: Options, tick: Tick) -> Heat:
+    """SmoothGrad (Smilkov et al., 2017, arXiv 1706.03825): the gradient averaged over noisy copies of the picture.
+
+    Returns:
+        Unsigned heat: the length over the three colours of the averaged gradient.
+    """
+    method = Saliency(_ticking(subject, tick))
+    generator = torch.Generator().manual_seed(options.seed)
+    sums = [torch.zeros_like(x) for x in subject.pixels]
+    for first in range(0, options.samples, options.batch):
+        count = min(options.batch, options.samples - first)
+        noisy = tuple(
+            (x + options.noise * torch.randn(count, *x.shape[1:], generator=generator).to(x.device)).requires_grad_()
+            for x in subject.pixels
+        )
+        for part, gradient in zip(sums, method.attribute(noisy, target=subject.target, abs=False), strict=True):
+            part += gradient.sum(0)
+    maps = [(part[0] / options.samples).norm(dim=0).cpu().numpy() for part in sums]
+    values, view = merge(maps, subject.views)
+    return Heat(values, signed=False, view=view, figures={"samples": options.samples})
+
+
+EXPLANATIONS.add(
+    "integrated_gradients",
+    Explanation(
+        name="integrated_gradients",
+        title="Integrated gradients",
+        family="gradient",
+        sentence="Fades the picture in from a blank one and adds up what each pixel does to the probability on the way.",
+        limits="It depends on the blank picture chosen, and a pixel's share is not the same as what happens without it.",
+        paper="Sundararajan, Taly and Yan, 2017, arXiv 1703.01365",
+        signed=True,
+        class_specific=True,
+        passes=lambda options: options.steps,
+        refuse=_refuse,
+        compute=integrated_gradients,
+    ),
+)
+
+EXPLANATIONS.add(
+    "smoothgrad",
+    Explanation(
+        name="smoothgrad",
+        title="SmoothGrad",
+        family="gradient",
+        sentence="Asks which pixels the probability reacts to most, averaged over many noisy copies of the picture.",
+        limits="It shows where the probability is sensitive, not whether a pixel speaks for or against the class.",
+        paper="Smilkov et al., 2017, arXiv 1706.03825",
+        signed=False,
+        class_specific=True,
+        passes=lambda options: options.samples,
+        refuse=_refuse,
+        compute=smoothgrad,
+    ),
+)

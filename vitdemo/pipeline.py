@@ -1,0 +1,182 @@
+"""The whole way of a picture, in one function. The page, the command line and the API call nothing else."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from PIL import Image
+
+from vitdemo.attention import HEAD_FUSIONS, Recorder
+from vitdemo.backbones import Backbone, Catalogue
+from vitdemo.errors import UnknownNameError
+from vitdemo.explain import EXPLANATIONS, Options, Subject, explain, fused_subject
+from vitdemo.fusion import FUSIONS, FusedModel, evidence_of, fuse, pairwise_divergence
+from vitdemo.models import Model, Models, labels_of
+from vitdemo.predict import predict
+from vitdemo.types import Fused, Heat, NotOffered, Prediction
+
+FUSED = "fused"  # the fused model's key among the maps
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asks for, besides the picture."""
+
+    collection: str = "flowers"
+    backbones: tuple[str, ...] = ("vit", "hybrid", "resnet")
+    fusion: str = "mean"
+    explanations: tuple[str, ...] = ("rollout", "integrated_gradients")
+    target: str | None = None  # a class, by name or number; None is the fused model's first choice
+    options: Options = field(default_factory=Options)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the work is. `analysis` holds what is known so far, from the first prediction on."""
+
+    message: str
+    done: float  # 0..1
+    analysis: "Analysis | None" = None
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Everything that is known of one picture."""
+
+    request: Request
+    picture: Image.Image
+    backbones: tuple[Backbone, ...]  # M
+    labels: tuple[str, ...]  # K
+    predictions: tuple[Prediction, ...]  # M, each of one picture
+    fused: Fused
+    divergence: np.ndarray  # (M, M) between any two backbones, in bits
+    target: int
+    maps: Mapping[str, Mapping[str, Heat | NotOffered]]  # FUSED or a backbone's name, then the explanation's name
+    device: str
+    seconds: float
+
+    def probabilities(self, name: str = FUSED) -> np.ndarray:
+        """(K,) of the fused model or of one backbone."""
+        if name == FUSED:
+            return self.fused.probabilities
+        return self.predictions[[row.name for row in self.backbones].index(name)].probabilities[0]
+
+    def top(self, count: int = 5, name: str = FUSED) -> list[tuple[str, float]]:
+        """The `count` most probable classes, most probable first."""
+        probabilities = self.probabilities(name)
+        return [(self.labels[k], float(probabilities[k])) for k in np.argsort(-probabilities, kind="stable")[:count]]
+
+
+def find_target(target: str | int, labels: Sequence[str]) -> int:
+    """The class that a name or a number means. Of "tench, Tinca tinca" any one name will do if no other class has it.
+
+    Raises:
+        UnknownNameError: no class, or more than one, goes by that name.
+    """
+    text = str(target).strip()
+    if text in labels:
+        return list(labels).index(text)
+    if text.isdecimal() and int(text) < len(labels):
+        return int(text)
+    named = [k for k, label in enumerate(labels) if text.lower() in [part.strip().lower() for part in label.split(",")]]
+    if len(named) == 1:
+        return named[0]
+    raise UnknownNameError("target class", target, list(labels))
+
+
+def analyse(
+    picture: Image.Image,
+    request: Request,
+    catalogue: Catalogue,
+    models: Models,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> Analysis:
+    """Predicts with every backbone, fuses, and explains each backbone and the fused model.
+
+    Args:
+        picture: upright RGB, as `images.load` gives it.
+        request: what to do.
+        catalogue: where the backbones are looked up.
+        models: the loaded backbones, shared by all visitors.
+        report: called before every forward pass; whatever it raises stops the work and leaves nothing behind.
+
+    Raises:
+        VitdemoError: a name that is not known, or weights that cannot be had; nothing was computed.
+    """
+    began = time.perf_counter()
+    rows = check(request, catalogue)
+    report(Progress("loading", 0.0))
+    with models.use(rows, lambda name, done, total: report(Progress(_fetching(name, done, total), 0.0))) as loaded:
+        keep = HEAD_FUSIONS[request.options.head_fusion]
+        wants_attention = any(EXPLANATIONS.get(name).family == "attention" for name in request.explanations)
+        seen = [_look(model, picture, wants_attention and keep) for model in loaded]
+        predictions = tuple(prediction for prediction, _, _ in seen)
+        probabilities = np.stack([prediction.probabilities for prediction in predictions])  # (M, 1, K)
+        fused = fuse(request.fusion, probabilities, evidence_of(rows))[0]
+        labels = loaded[0].labels
+        target = int(fused.probabilities.argmax()) if request.target is None else find_target(request.target, labels)
+        analysis = Analysis(
+            request=request,
+            picture=picture,
+            backbones=tuple(rows),
+            labels=labels,
+            predictions=predictions,
+            fused=fused,
+            divergence=pairwise_divergence(probabilities[:, 0]),
+            target=target,
+            maps={},
+            device=str(models.device),
+            seconds=time.perf_counter() - began,
+        )
+        report(Progress("predicted", 0.1, analysis))
+        subjects = {
+            row.name: Subject(
+                (model,), FusedModel([model], "mean"), (pixels,), (model.view(picture),), np.ones(1), (matrices,), target
+            )
+            for row, model, (_, pixels, matrices) in zip(rows, loaded, seen, strict=True)
+        }
+        subjects = {FUSED: fused_subject(list(subjects.values()), request.fusion, fused.weights), **subjects}
+        return _explain_all(analysis, subjects, report, began)
+
+
+def check(request: Request, catalogue: Catalogue) -> list[Backbone]:
+    """The rows that a request names, once everything in it is known to be allowed.
+
+    Raises:
+        VitdemoError: what is not allowed, and what is.
+    """
+    rows = catalogue.get(request.collection, request.backbones)
+    FUSIONS.get(request.fusion)
+    for name in request.explanations:
+        EXPLANATIONS.get(name)
+    if request.target is not None:
+        find_target(request.target, labels_of(rows[0]))
+    return rows
+
+
+def _fetching(name: str, done: int, total: int) -> str:
+    return f"fetching {name}: {done / 1e6:.0f} of {total / 1e6:.0f} MB" if name else "waiting for memory"
+
+
+def _look(model: Model, picture: Image.Image, keep) -> tuple[Prediction, torch.Tensor, list[torch.Tensor]]:
+    """One forward pass: what the backbone says, what it saw, and its attention if that is wanted."""
+    pixels = model.pixels([picture])
+    if not keep:
+        return predict(model, pixels), pixels, []
+    with Recorder(keep) as recorder:
+        return predict(model, pixels), pixels, recorder.matrices
+
+
+def _explain_all(
+    analysis: Analysis, subjects: Mapping[str, Subject], report: Callable[[Progress], None], began: float
+) -> Analysis:
+    names = analysis.request.explanations
+    maps: dict[str, dict[str, Heat | NotOffered]] = {name: {} for name in subjects}
+    work = [(method, name) for method in names for name in subjects]
+    for index, (method, name) in enumerate(work):
+        now = Progress(f"{method} of {name}", 0.1 + 0.9 * index / len(work))
+        report(now)
+        maps[name][method] = explain(method, subjects[name], analysis.request.options, lambda now=now: report(now))
+    return replace(analysis, maps=maps, seconds=time.perf_counter() - began)

@@ -1,0 +1,124 @@
+"""Which part of the picture a backbone saw, and how a map comes back to the picture.
+
+A backbone's transform resizes and crops; its maps are on the grid of that crop. `view_of` says where the crop lies in
+the picture, `place` draws a map there as an image (values keep their height), `spread` as a distribution (values keep
+their sum, so that an attribution that adds up to a score still does).
+"""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from PIL import Image
+
+from vitdemo.types import View
+
+
+def view_of(picture: tuple[int, int], transform: Mapping) -> View:
+    """The box of the picture that timm's evaluation transform keeps.
+
+    Args:
+        picture: (width, height) in pixels.
+        transform: `input_size` (3, h, w), `crop_pct` in (0, 1] and `crop_mode` "center", "squash" or "border",
+            as in timm's data configuration.
+
+    Returns:
+        The view; its box reaches beyond the picture where the transform pads.
+    """
+    width, height = picture
+    h, w = transform["input_size"][-2:]
+    pct = transform.get("crop_pct") or 0.875
+    scaled_h, scaled_w = math.floor(h / pct), math.floor(w / pct)
+    mode = transform.get("crop_mode") or "center"
+    if mode == "squash":
+        scale_x, scale_y = scaled_w / width, scaled_h / height
+    else:
+        pick = min if mode == "border" else max
+        scale_x = scale_y = pick(scaled_w / width, scaled_h / height)
+    half_w, half_h = w / scale_x / 2, h / scale_y / 2
+    box = (width / 2 - half_w, height / 2 - half_h, width / 2 + half_w, height / 2 + half_h)
+    return View(tuple(float(edge) for edge in box), picture)
+
+
+def canvas_shape(picture: tuple[int, int], long_side: int = 224) -> tuple[int, int]:
+    """(H, W) of a grid with the picture's proportions whose long side has at most `long_side` cells."""
+    scale = min(1.0, long_side / max(picture))
+    return max(1, round(picture[1] * scale)), max(1, round(picture[0] * scale))
+
+
+def spread(values: np.ndarray, view: View, shape: tuple[int, int]) -> np.ndarray:
+    """Distributes a map over the whole picture, cell by cell, in proportion to the overlapping area.
+
+    Args:
+        values: (h, w), any sign.
+        view: where the map lies.
+        shape: (H, W) of the grid over the whole picture.
+
+    Returns:
+        (H, W) float32; its sum is that of `values` as far as the view lies inside the picture.
+    """
+    left, top, right, bottom = view.box
+    rows = _overlap(shape[0], view.picture[1], values.shape[0], top, bottom)  # (H, h)
+    columns = _overlap(shape[1], view.picture[0], values.shape[1], left, right)  # (W, w)
+    return (rows @ values.astype(np.float64) @ columns.T).astype(np.float32)
+
+
+def _overlap(cells: int, length: float, parts: int, start: float, stop: float) -> np.ndarray:
+    """(cells, parts): the share of each part of [start, stop] that falls into each cell of [0, length]."""
+    cell = np.linspace(0, length, cells + 1)
+    part = np.linspace(start, stop, parts + 1)
+    low = np.maximum(cell[:-1, None], part[None, :-1])
+    high = np.minimum(cell[1:, None], part[None, 1:])
+    return np.clip(high - low, 0, None) / ((stop - start) / parts)
+
+
+def place(values: np.ndarray, view: View, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Draws a map over the whole picture, smoothly.
+
+    Args:
+        values: (h, w).
+        view: where the map lies.
+        shape: (H, W) of the grid over the whole picture.
+
+    Returns:
+        The map (H, W) float32, zero where nothing was seen; and (H, W) bool, true where the backbone saw the picture.
+    """
+    left, top, right, bottom = view.box
+    width, height = view.picture
+    h, w = values.shape
+    # the centres of the picture's cells, in cells of the map
+    x = ((np.arange(shape[1]) + 0.5) * width / shape[1] - left) / (right - left) * w
+    y = ((np.arange(shape[0]) + 0.5) * height / shape[0] - top) / (bottom - top) * h
+    seen = ((y >= 0) & (y <= h))[:, None] & ((x >= 0) & (x <= w))[None, :]
+    rows, columns = _bilinear(y, h), _bilinear(x, w)  # (H, h), (W, w)
+    placed = rows @ values.astype(np.float64) @ columns.T
+    return np.where(seen, placed, 0).astype(np.float32), seen
+
+
+def _bilinear(at: np.ndarray, size: int) -> np.ndarray:
+    """(len(at), size): weights of linear interpolation between cell centres, constant beyond the outermost."""
+    position = np.clip(at - 0.5, 0, size - 1)
+    below = np.minimum(position.astype(int), max(size - 2, 0))
+    above = np.minimum(below + 1, size - 1)
+    share = position - below
+    weights = np.zeros((len(at), size))
+    index = np.arange(len(at))
+    np.add.at(weights, (index, below), 1 - share)
+    np.add.at(weights, (index, above), share)
+    return weights
+
+
+def crop_to(picture: Image.Image, transform: Mapping, limit: float = 4.0) -> Image.Image:
+    """Cuts the ends off a very long picture, where a centre crop throws them away in any case.
+
+    Resizing 1 x 20,000 pixels to a short side of 224 would make a billion of them only to cut them off again.
+    """
+    if (transform.get("crop_mode") or "center") != "center":
+        return picture
+    h, w = transform["input_size"][-2:]
+    ratio = limit * max(h / w, w / h)
+    width, height = picture.size
+    keep_w, keep_h = min(width, math.ceil(height * ratio)), min(height, math.ceil(width * ratio))
+    # an even number of pixels is cut off, so that the centre stays where it is
+    left, top = (width - keep_w) // 2, (height - keep_h) // 2
+    return picture if (left, top) == (0, 0) else picture.crop((left, top, width - left, height - top))
