@@ -1,0 +1,74 @@
+"""Architectures that timm has all the parts of but no name for; importing this module registers them with timm.
+
+After `import vitdemo.architectures`, `timm.create_model("vit_resnet_tiny", num_classes=5, **arguments)` works as for
+any other name.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import timm
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from timm.layers import HybridEmbed
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from timm.models.vision_transformer import VisionTransformer
+
+default_cfgs = generate_default_cfgs(
+    {
+        "vit_resnet_tiny.untrained": {
+            "url": "",
+            "num_classes": 1000,
+            "input_size": (3, 128, 128),
+            "fixed_input_size": True,
+            "pool_size": None,
+            "crop_pct": 0.9,
+            "interpolation": "bicubic",
+            "mean": IMAGENET_DEFAULT_MEAN,
+            "std": IMAGENET_DEFAULT_STD,
+            "first_conv": "patch_embed.backbone.conv1.0",
+            "classifier": "head",
+        }
+    }
+)
+
+
+@register_model
+def vit_resnet_tiny(
+    pretrained: bool = False,
+    stem_layers: tuple[int, int, int] = (2, 2, 2),
+    stem_channels: tuple[int, int, int] = (40, 80, 160),
+    stem_width: int = 24,
+    **kwargs,
+) -> VisionTransformer:
+    """A ViT on the feature map of the first three stages of a ResNet-T (Dosovitskiy et al. 2021, section 3.1, "Hybrid").
+
+    The stem has stride 16: a picture of 128 px becomes 8 x 8 tokens, and one class token is read out.
+
+    Args:
+        pretrained: kept for timm's signature; there are no weights to fetch under this name.
+        stem_layers: basic blocks in each of the three stages.
+        stem_channels: channels of each of the three stages.
+        stem_width: channels of the three-convolution stem, as timm's `stem_width`.
+        **kwargs: of timm's VisionTransformer (img_size, embed_dim, depth, num_heads, drop_path_rate, ...).
+    """
+    stem = timm.create_model(
+        "resnet18",
+        features_only=True,
+        out_indices=(3,),  # stride 16; timm drops the fourth stage, so its numbers below are of no consequence
+        layers=(*stem_layers, 1),
+        channels=(*stem_channels, 8),
+        stem_width=stem_width,
+        stem_type="deep_tiered",
+        avg_down=True,
+        in_chans=kwargs.get("in_chans", 3),
+    )
+    settings = {"img_size": 128, "patch_size": 1, "embed_dim": 192, "depth": 5, "num_heads": 3} | kwargs
+    return build_model_with_cfg(
+        VisionTransformer,
+        "vit_resnet_tiny",
+        pretrained,
+        feature_cfg={"out_indices": 3, "feature_cls": "getter"},
+        embed_layer=partial(HybridEmbed, backbone=stem),
+        **settings,
+    )

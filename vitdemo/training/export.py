@@ -1,0 +1,209 @@
+"""From trained weights to the two files of a backbone: NAME.safetensors (fp16) and NAME.json.
+
+Every figure in the JSON is measured from the rounded fp16 weights, loaded as float32, through the transform that the
+JSON itself describes. Choices (size, crop, temperature) are made on `val`; `test` is read once, at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import timm
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+import vitdemo.architectures  # noqa: F401 - registers the project's own architectures with timm
+from vitdemo.errors import WeightsError
+from vitdemo.images import load
+from vitdemo.training import data
+from vitdemo.training.supervised import Recipe, logits_of
+
+LIMIT = 10_000_000  # bytes of one weights file
+GOLDEN = (5**0.5 - 1) / 2
+
+
+def transform_of(card: dict) -> Callable:
+    """timm's evaluation transform for the `transform` entry of a backbone's JSON."""
+    return timm.data.create_transform(**{**card["transform"], "input_size": tuple(card["transform"]["input_size"])})
+
+
+def read_split(folder: Path, card: dict) -> tuple[Tensor, Tensor]:
+    """A split as a backbone sees it: (N, 3, S, S) float32 and targets (N,)."""
+    paths, targets, _ = data.list_folder(folder)
+    transform = transform_of(card)
+    return torch.stack([transform(load(path)) for path in paths]), torch.tensor(targets)
+
+
+def read_backbone(path: Path) -> tuple[nn.Module, dict]:
+    """The model (float32, eval mode) and the card of NAME.safetensors with its NAME.json beside it."""
+    if not (path.is_file() and path.with_suffix(".json").is_file()):
+        raise WeightsError(f"Expected an exported backbone, got {path}; allowed: a .safetensors with its .json beside it.")
+    card = json.loads(path.with_suffix(".json").read_text())
+    return model_of(card, load_file(path)), card
+
+
+def model_of(card: dict, weights: dict[str, Tensor]) -> nn.Module:
+    """The card's architecture with these weights, float32, eval mode."""
+    model = timm.create_model(card["architecture"], num_classes=len(card["labels"]), **card["arguments"])
+    model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()}, strict=True)
+    return model.eval()
+
+
+def rounded(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Floating-point tensors as fp16; integers as they are."""
+    return {k: v.detach().cpu().half().contiguous() if v.is_floating_point() else v.cpu() for k, v in weights.items()}
+
+
+def at_size(card: dict, weights: dict[str, Tensor], size: int) -> tuple[dict, dict[str, Tensor]]:
+    """The same backbone for another input size; position embeddings are resampled by timm where there are any."""
+    card = {**card, "transform": {**card["transform"], "input_size": [3, size, size]}}
+    if card["arguments"].get("img_size", size) == size:
+        return card, weights
+    model = model_of(card, weights)
+    model.set_input_size(img_size=size)
+    return {**card, "arguments": {**card["arguments"], "img_size": size}}, rounded(model.state_dict())
+
+
+def nll_at(logits: Tensor, targets: Tensor, temperature: float) -> float:
+    """Mean negative log-likelihood of softmax(logits / temperature)."""
+    return F.cross_entropy(logits.double() / temperature, targets).item()
+
+
+def fit_temperature(logits: Tensor, targets: Tensor, low: float = 0.05, high: float = 20.0) -> float:
+    """The temperature with the least NLL (Guo et al. 2017), by golden section on its logarithm.
+
+    The NLL is convex in 1 / T, so it has one minimum in log T as well, which is all the search needs.
+
+    Args:
+        logits: (N, K). targets: (N,) int64.
+    """
+    a, b = np.log(low), np.log(high)
+    while b - a > 1e-5:
+        left, right = b - GOLDEN * (b - a), a + GOLDEN * (b - a)
+        if nll_at(logits, targets, np.exp(left)) < nll_at(logits, targets, np.exp(right)):
+            b = right
+        else:
+            a = left
+    return float(np.exp((a + b) / 2))
+
+
+def accuracy(logits: Tensor, targets: Tensor) -> float:
+    """Share of pictures whose largest logit is their label's."""
+    return (logits.argmax(1) == targets).double().mean().item()
+
+
+def choose(card: dict, weights: dict[str, Tensor], recipe: Recipe, val: Path) -> tuple[dict, dict[str, Tensor]]:
+    """The input size and crop with the least NLL on val (each at its own best temperature): steadier than accuracy."""
+    best = None
+    for size in recipe.evaluation_sizes:
+        for crop in recipe.crops:
+            sized, tensors = at_size(card, weights, size)
+            sized = {**sized, "transform": {**sized["transform"], "crop_pct": crop}}
+            x, targets = read_split(val, sized)
+            logits = logits_of(model_of(sized, tensors), x)
+            temperature = fit_temperature(logits, targets)
+            nll = nll_at(logits, targets, temperature)
+            found = {"temperature": round(temperature, 4), "validation_accuracy": round(accuracy(logits, targets), 4)}
+            print(f"{card['name']} at {size} px, crop {crop}: val NLL {nll:.4f}, {found}")
+            if best is None or nll < best[0]:
+                best = nll, sized | found, tensors
+    return best[1], best[2]
+
+
+def card_of(recipe: Recipe, labels: tuple[str, ...]) -> dict:
+    """The part of the JSON that is known before training."""
+    return {
+        "name": recipe.name,
+        "collection": "flowers",
+        "family": recipe.family,
+        "architecture": recipe.architecture,
+        "arguments": recipe.arguments,
+        "labels": list(labels),
+        "transform": {
+            "input_size": [3, 128, 128],
+            "mean": list(data.MEAN),
+            "std": list(data.STD),
+            "interpolation": "bicubic",
+            "crop_pct": 1.0,
+            "crop_mode": "center",
+        },
+    }
+
+
+def export(
+    recipe: Recipe, weights: dict[str, Tensor], pictures: Path, out: Path, epochs: int, best_epoch: int
+) -> Path:
+    """Write out/NAME.safetensors and out/NAME.json, each at once, and return the path of the first.
+
+    Args:
+        weights: the state dict to export, of timm.create_model(recipe.architecture, **recipe.arguments).
+        pictures: folder with train/, val/ and test/, each CLASS/*.jpg.
+        epochs: length of the schedule. best_epoch: the epoch whose EMA this is.
+    """
+    _, train_targets, labels = data.list_folder(pictures / "train")
+    card = card_of(recipe, labels)
+    card, tensors = choose(card, rounded(weights), recipe, pictures / "val")
+    model = model_of(card, tensors)
+    x, targets = read_split(pictures / "test", card)
+    card |= {
+        "test_accuracy": round(accuracy(logits_of(model, x), targets), 4),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "recipe": describe(recipe, epochs, best_epoch, len(train_targets)),
+        "trained_on": "Trained on TensorFlow flower_photos (CC-BY 2.0)",
+        "licence": "Apache-2.0 (weights)",
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"{recipe.name}.safetensors"
+    write_at_once(path, lambda partial: save_file(tensors, partial))
+    write_at_once(path.with_suffix(".json"), lambda partial: partial.write_text(json.dumps(card, indent=1) + "\n"))
+    if path.stat().st_size > LIMIT:
+        raise WeightsError(f"Expected a weights file of at most {LIMIT} bytes, got {path.stat().st_size} in {path}.")
+    return path
+
+
+def write_at_once(path: Path, write: Callable[[Path], object]) -> None:
+    """Write to a temporary name and move it there, so that a reader never sees half a file."""
+    partial = path.with_name(f".{path.name}.partial")
+    write(partial)
+    partial.chmod(0o644)  # safetensors makes its files unreadable to others
+    os.replace(partial, path)
+
+
+def describe(recipe: Recipe, epochs: int, best_epoch: int, pictures: int) -> dict:
+    """The `recipe` entry of the JSON: what was run, in words and numbers."""
+    return {
+        "command": f"python -m vitdemo train {recipe.name} --data flowers",
+        "seed": recipe.seed,
+        "epochs": epochs,
+        "best_epoch": best_epoch,
+        "resolution": [{"from_epoch": round(start * epochs), "pixels": size} for start, size in recipe.resolutions],
+        "batch": recipe.batch,
+        "optimiser": {
+            "name": "AdamW",
+            "learning_rate": recipe.learning_rate,
+            "weight_decay": recipe.weight_decay,
+            "warmup_epochs": recipe.warmup_epochs,
+            "schedule": "cosine",
+            "ema": recipe.ema,
+            "clip": recipe.clip,
+        },
+        "augmentation": asdict(recipe.augmentation),
+        "teacher": None
+        if recipe.teacher is None
+        else {
+            "name": recipe.teacher,
+            "weight": recipe.teacher_weight,
+            "temperature": recipe.teacher_temperature,
+            "guide_weight": recipe.guide_weight,
+        },
+        "pictures": pictures,
+        "torch": torch.__version__,
+        "timm": timm.__version__,
+    }

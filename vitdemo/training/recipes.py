@@ -1,0 +1,66 @@
+"""The recipes of the bundled backbones: one row each, with what it cost and what it reached above it.
+
+Figures: two cores of a server processor with AVX512-BF16 that other programs used as well; accuracies of the exported
+fp16 weights. What else was tried is in LOG.md.
+"""
+
+from __future__ import annotations
+
+from vitdemo.training.supervised import Recipe
+
+# python -m vitdemo train resnet --data flowers
+RESNET = Recipe(
+    name="resnet",
+    family="ResNet",
+    architecture="resnet18",
+    arguments={
+        "layers": [2, 2, 2, 2],
+        "channels": [40, 80, 160, 320],
+        "stem_width": 24,
+        "stem_type": "deep_tiered",
+        "avg_down": True,
+    },
+    epochs=150,
+    resolutions=((0.0, 96), (0.6, 128)),
+    learning_rate=1.5e-3,
+    evaluation_sizes=(128, 144, 160),
+)
+
+# python -m vitdemo train hybrid --data flowers
+HYBRID = Recipe(
+    name="hybrid",
+    family="ViT-ResNet hybrid",
+    architecture="vit_resnet_tiny",
+    arguments={
+        "img_size": 128,
+        "embed_dim": 192,
+        "depth": 5,
+        "num_heads": 3,
+        "stem_layers": [2, 2, 2],
+        "stem_channels": [40, 80, 160],
+        "stem_width": 24,
+    },
+    training_arguments={"dynamic_img_size": True, "drop_path_rate": 0.1},
+    epochs=110,
+    resolutions=((0.0, 96), (0.6, 128)),
+    learning_rate=1e-3,
+    evaluation_sizes=(128, 144, 160),
+)
+
+# python -m vitdemo train vit --data flowers
+VIT = Recipe(
+    name="vit",
+    family="ViT",
+    architecture="vit_tiny_patch16_224",
+    arguments={"img_size": 128, "embed_dim": 192, "depth": 6, "num_heads": 3},
+    training_arguments={"dynamic_img_size": True, "drop_path_rate": 0.05},
+    epochs=120,
+    resolutions=((0.0, 96), (0.6, 128)),
+    learning_rate=1e-3,
+    mimetic=True,
+    teacher="resnet",
+    guide_weight=1.0,
+    evaluation_sizes=(128, 144),
+)
+
+RECIPES = {recipe.name: recipe for recipe in (RESNET, HYBRID, VIT)}

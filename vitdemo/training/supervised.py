@@ -1,0 +1,267 @@
+"""The one training loop: labels, and where a recipe names one, the soft labels of a teacher.
+
+AdamW, linear warm-up and cosine decay, MixUp and CutMix, an exponential moving average (EMA) of the weights, growing
+resolution. A checkpoint is written after every epoch; what is exported is the EMA of the epoch that was best on `val`.
+Same seed, same machine, same number of threads: same weights, resumed or not.
+
+A teacher sees the same augmented and mixed view as the student (Beyer et al. 2022, "Knowledge distillation: a good
+teacher is patient and consistent", arXiv 2106.05237). It gives soft labels and, where the recipe says so, a guide for
+the patch tokens in the middle of the student: through one linear map they shall predict the feature map of a
+convolutional teacher at the same places (Li et al. 2022, "Locality guidance for improving vision transformers on tiny
+datasets", arXiv 2207.10026).
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import timm
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import tqdm
+
+import vitdemo.architectures  # noqa: F401 - registers the project's own architectures with timm
+from vitdemo.training import data
+from vitdemo.training.data import Augmentation, Pictures
+from vitdemo.training.initial import mimetic_
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides the weights of one backbone."""
+
+    name: str
+    family: str
+    architecture: str  # timm entry point
+    arguments: dict  # of timm.create_model, besides num_classes; part of the exported file
+    training_arguments: dict = field(default_factory=dict)  # such as drop_path_rate: no part of the exported file
+    epochs: int = 100
+    resolutions: tuple[tuple[float, int], ...] = ((0.0, 128),)  # (from this fraction of the epochs, pixels)
+    short_side: int = 176  # of the pictures in memory
+    batch: int = 32
+    learning_rate: float = 1.5e-3
+    weight_decay: float = 0.05
+    warmup_epochs: int = 5
+    ema: float = 0.998
+    clip: float = 1.0  # largest norm of the gradient
+    seed: int = 0
+    augmentation: Augmentation = Augmentation()
+    teacher: str | None = None  # name of an exported backbone
+    teacher_weight: float = 0.9  # share of the soft labels in the loss
+    teacher_temperature: float = 2.0
+    guide_weight: float = 0.0  # of the teacher's feature map in the loss
+    guide_block: int = 3  # index of the student's block whose patch tokens are guided
+    guide_stage: int = 3  # index in timm's forward_intermediates of the teacher; 3 has stride 16 in a ResNet
+    mimetic: bool = False  # start from vitdemo.training.initial.mimetic_
+    evaluation_sizes: tuple[int, ...] = (128,)  # tried on val, the best is exported
+    crops: tuple[float, ...] = (0.9, 1.0)  # likewise
+
+
+@dataclass
+class State:
+    """What a checkpoint holds."""
+
+    model: nn.Module
+    ema: nn.Module
+    guide: nn.Module  # linear, from the student's tokens to the teacher's channels; without parameters if unused
+    optimiser: torch.optim.Optimizer
+    epoch: int = 0  # epochs done
+    best: dict | None = None  # {"accuracy", "nll", "epoch", "weights"}: the EMA that was best on val
+    seconds: float = 0.0
+
+
+def resolution(recipe: Recipe, epoch: int, epochs: int) -> int:
+    """Pixels of a training view in this epoch."""
+    return [size for start, size in recipe.resolutions if epoch >= start * epochs][-1]
+
+
+def learning_rate(recipe: Recipe, progress: float, epochs: int) -> float:
+    """Linear warm-up, then half a cosine down to a hundredth; `progress` in epochs."""
+    warm = min(recipe.warmup_epochs, epochs / 5)
+    if progress < warm:
+        return recipe.learning_rate * (progress + 1e-3) / warm
+    share = (progress - warm) / (epochs - warm)
+    return recipe.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
+
+
+def new_state(recipe: Recipe, classes: int, device: str, teacher: nn.Module | None = None) -> State:
+    """The state before the first epoch."""
+    torch.manual_seed(recipe.seed)
+    model = timm.create_model(
+        recipe.architecture, num_classes=classes, **{**recipe.arguments, **recipe.training_arguments}
+    )
+    if recipe.mimetic:
+        mimetic_(model)
+    guide = nn.Identity()
+    if teacher is not None and recipe.guide_weight:
+        guide = nn.Linear(model.embed_dim, teacher.feature_info[recipe.guide_stage]["num_chs"]).to(device)
+    model = model.to(device, memory_format=torch.channels_last)
+    ema = copy.deepcopy(model).eval().requires_grad_(False)
+    parameters = [*model.parameters(), *guide.parameters()]
+    decayed = [p for p in parameters if p.ndim > 1]
+    rest = [p for p in parameters if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    return State(model, ema, guide, torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True))
+
+
+@torch.no_grad()
+def update_ema(ema: nn.Module, model: nn.Module, decay: float) -> None:
+    """ema ← decay · ema + (1 − decay) · model, for parameters and running statistics."""
+    pairs = list(zip(ema.state_dict().values(), model.state_dict().values(), strict=True))
+    floats = [(e, m) for e, m in pairs if e.is_floating_point()]
+    torch._foreach_lerp_([e for e, _ in floats], [m for _, m in floats], 1 - decay)
+    for e, m in pairs:
+        if not e.is_floating_point():
+            e.copy_(m)
+
+
+def loss_of(logits: Tensor, soft: Tensor, teacher_logits: Tensor | None, recipe: Recipe) -> Tensor:
+    """(1 − α) CE(soft labels) + α T² KL(teacher ‖ student) (Hinton et al. 2015, section 2)."""
+    labels = F.cross_entropy(logits, soft)
+    if teacher_logits is None:
+        return labels
+    t = recipe.teacher_temperature
+    divergence = F.kl_div(
+        F.log_softmax(logits / t, 1), F.log_softmax(teacher_logits / t, 1), reduction="batchmean", log_target=True
+    )
+    return (1 - recipe.teacher_weight) * labels + recipe.teacher_weight * t * t * divergence
+
+
+def batch_loss(state: State, recipe: Recipe, x: Tensor, soft: Tensor, teacher: nn.Module | None) -> Tensor:
+    """The loss of one batch of mixed views x (B, 3, S, S) with soft labels (B, K)."""
+    if teacher is None:
+        return loss_of(state.model(x).float(), soft, None, recipe)
+    if not recipe.guide_weight:
+        with torch.no_grad():
+            teacher_logits = teacher(x).float()
+        return loss_of(state.model(x).float(), soft, teacher_logits, recipe)
+    with torch.no_grad():
+        teacher_logits, features = with_intermediate(teacher, x, recipe.guide_stage)
+    logits, tokens = with_intermediate(state.model, x, recipe.guide_block)
+    wanted = F.layer_norm(features.flatten(2).mT.float(), features.shape[1:2])  # (B, N, channels)
+    guided = state.guide(tokens.flatten(2).mT).float()  # (B, N, channels)
+    return loss_of(logits.float(), soft, teacher_logits.float(), recipe) + recipe.guide_weight * F.mse_loss(guided, wanted)
+
+
+def with_intermediate(model: nn.Module, x: Tensor, index: int) -> tuple[Tensor, Tensor]:
+    """Logits (B, K) and the feature map (B, C, h, w) behind the stage or block `index`, in one forward pass."""
+    final, (features,) = model.forward_intermediates(x, indices=[index], norm=False)
+    return model.forward_head(final), features
+
+
+def run_epoch(state: State, recipe: Recipe, epochs: int, train: Pictures, teacher: nn.Module | None, device: str) -> float:
+    """One epoch; returns its mean loss."""
+    size = resolution(recipe, state.epoch, epochs)
+    seed = (recipe.seed, state.epoch)
+    torch.manual_seed(recipe.seed * 100003 + state.epoch)  # for stochastic depth and dropout
+    generator = torch.Generator().manual_seed(recipe.seed * 100003 + state.epoch)
+    rng = np.random.default_rng((*seed, 1))
+    count = max(1, len(train.images) // recipe.batch)
+    state.model.train()
+    losses = []
+    for index, (x, y) in enumerate(data.batches(train, size, recipe.batch, recipe.augmentation, seed)):
+        rate = learning_rate(recipe, state.epoch + index / count, epochs)
+        for group in state.optimiser.param_groups:
+            group["lr"] = rate
+        x, y = x.to(device).float().div_(255), y.to(device)
+        x = data.normalise(data.jitter(x, recipe.augmentation.jitter, generator))
+        x = data.erase(x, recipe.augmentation.erasing, generator)
+        x, soft = data.mix(x, y, len(train.labels), recipe.augmentation, rng)
+        x = x.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(torch.device(device).type, torch.bfloat16):
+            loss = batch_loss(state, recipe, x, soft, teacher)
+        loss.backward()
+        nn.utils.clip_grad_norm_([*state.model.parameters(), *state.guide.parameters()], recipe.clip)
+        state.optimiser.step()
+        state.optimiser.zero_grad()
+        update_ema(state.ema, state.model, recipe.ema)
+        losses.append(loss.item())
+    state.epoch += 1
+    return sum(losses) / len(losses)
+
+
+@torch.no_grad()
+def logits_of(model: nn.Module, x: Tensor, batch: int = 64) -> Tensor:
+    """Logits (N, K) float32 of normalised pictures (N, 3, S, S), without autocast."""
+    device = next(model.parameters()).device
+    return torch.cat([model(part.to(device)).float().cpu() for part in x.split(batch)])
+
+
+@torch.no_grad()
+def score(model: nn.Module, x: Tensor, targets: Tensor) -> tuple[float, float]:
+    """Accuracy and mean negative log-likelihood."""
+    logits = logits_of(model.eval(), x)
+    return (logits.argmax(1) == targets).float().mean().item(), F.cross_entropy(logits, targets).item()
+
+
+def save(state: State, path: Path) -> None:
+    """Write the checkpoint so that a break leaves the old one or the new one, never a half."""
+    content = {
+        "model": state.model.state_dict(),
+        "ema": state.ema.state_dict(),
+        "guide": state.guide.state_dict(),
+        "optimiser": state.optimiser.state_dict(),
+        "epoch": state.epoch,
+        "best": state.best,
+        "seconds": state.seconds,
+    }
+    partial = path.with_suffix(".partial")
+    torch.save(content, partial)
+    os.replace(partial, path)
+
+
+def restore(state: State, path: Path) -> None:
+    """Fill the state from a checkpoint."""
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    state.model.load_state_dict(content["model"])
+    state.ema.load_state_dict(content["ema"])
+    state.guide.load_state_dict(content["guide"])
+    state.optimiser.load_state_dict(content["optimiser"])
+    state.epoch, state.best, state.seconds = content["epoch"], content["best"], content["seconds"]
+
+
+def fit(
+    recipe: Recipe,
+    train: Pictures,
+    val: tuple[Tensor, Tensor],
+    out: Path,
+    epochs: int,
+    resume: bool,
+    device: str,
+    teacher: nn.Module | None = None,
+) -> State:
+    """Train `recipe` and return its state; writes out/NAME.ckpt after every epoch and a line per epoch to out/NAME.log.
+
+    Args:
+        val: normalised pictures (N, 3, S, S) and their targets (N,): the only ones a choice is made on.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    checkpoint = out / f"{recipe.name}.ckpt"
+    state = new_state(recipe, len(train.labels), device, teacher)
+    if resume and checkpoint.exists():
+        restore(state, checkpoint)
+    bar = tqdm(range(state.epoch, epochs), desc=recipe.name, initial=state.epoch, total=epochs, unit="epoch")
+    for epoch in bar:
+        begin = time.monotonic()
+        loss = run_epoch(state, recipe, epochs, train, teacher, device)
+        line = {"epoch": state.epoch, "size": resolution(recipe, epoch, epochs), "loss": round(loss, 4)}
+        if state.epoch % 5 == 0 or state.epoch > 0.9 * epochs:
+            accuracy, nll = score(state.ema, *val)
+            line |= {"val": round(accuracy, 4), "nll": round(nll, 4)}
+            if state.best is None or (accuracy, -nll) >= (state.best["accuracy"], -state.best["nll"]):
+                weights = {k: v.detach().cpu().clone() for k, v in state.ema.state_dict().items()}
+                state.best = {"accuracy": accuracy, "nll": nll, "epoch": state.epoch, "weights": weights}
+        state.seconds += time.monotonic() - begin
+        save(state, checkpoint)
+        with (out / f"{recipe.name}.log").open("a") as log:
+            log.write(json.dumps(line | {"seconds": round(time.monotonic() - begin, 1)}) + "\n")
+        bar.set_postfix(line)
+    return state
