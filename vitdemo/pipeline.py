@@ -34,11 +34,21 @@ class Request:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the work is. `analysis` holds what is known so far, from the first prediction on."""
+    """How far the work is. `analysis` holds what is known so far, once, when the predictions are there."""
 
-    message: str
-    done: float  # 0..1
+    stage: str  # "loading", "waiting" for memory, "fetching", "predicted" or "explaining"
+    done: float  # 0..1 of the whole work
     analysis: "Analysis | None" = None
+    subject: str = ""  # the backbone fetched, or the subject explained
+    method: str = ""  # the explanation
+    fetched: tuple[int, int] = (0, 0)  # bytes so far, bytes in all
+
+    @property
+    def message(self) -> str:
+        """In words, such as "rollout of vit"."""
+        if self.stage == "fetching":
+            return f"fetching {self.subject}: {self.fetched[0] / 1e6:.0f} of {self.fetched[1] / 1e6:.0f} MB"
+        return f"{self.method} of {self.subject}" if self.stage == "explaining" else self.stage
 
 
 @dataclass(frozen=True)
@@ -108,7 +118,7 @@ def analyse(
     began = time.perf_counter()
     rows = check(request, catalogue)
     report(Progress("loading", 0.0))
-    with models.use(rows, lambda name, done, total: report(Progress(_fetching(name, done, total), 0.0))) as loaded:
+    with models.use(rows, lambda name, done, total: report(_fetching(name, done, total))) as loaded:
         keep = HEAD_FUSIONS[request.options.head_fusion]
         wants_attention = any(EXPLANATIONS.get(name).family == "attention" for name in request.explanations)
         seen = [_look(model, picture, wants_attention and keep) for model in loaded]
@@ -156,8 +166,8 @@ def check(request: Request, catalogue: Catalogue) -> list[Backbone]:
     return rows
 
 
-def _fetching(name: str, done: int, total: int) -> str:
-    return f"fetching {name}: {done / 1e6:.0f} of {total / 1e6:.0f} MB" if name else "waiting for memory"
+def _fetching(name: str, done: int, total: int) -> Progress:
+    return Progress("fetching", 0.0, subject=name, fetched=(done, total)) if name else Progress("waiting", 0.0)
 
 
 def _look(model: Model, picture: Image.Image, keep) -> tuple[Prediction, torch.Tensor, list[torch.Tensor]]:
@@ -176,7 +186,7 @@ def _explain_all(
     maps: dict[str, dict[str, Heat | NotOffered]] = {name: {} for name in subjects}
     work = [(method, name) for method in names for name in subjects]
     for index, (method, name) in enumerate(work):
-        now = Progress(f"{method} of {name}", 0.1 + 0.9 * index / len(work))
+        now = Progress("explaining", 0.1 + 0.9 * index / len(work), subject=name, method=method)
         report(now)
         maps[name][method] = explain(method, subjects[name], analysis.request.options, lambda now=now: report(now))
     return replace(analysis, maps=maps, seconds=time.perf_counter() - began)

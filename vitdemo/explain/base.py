@@ -52,7 +52,7 @@ class Options:
     head_fusion: str = "mean"  # how attention heads become one matrix
     discard: float = 0.0  # share of the lowest attention that rollout ignores
     baseline: str = "black"  # what a picture without information looks like
-    steps: int = 32  # integrated gradients: points on the path to begin with
+    steps: int = 16  # integrated gradients: points on the path to begin with
     samples: int = 24  # SmoothGrad: noisy copies
     noise: float = 0.15  # SmoothGrad: standard deviation of the noise, in 0..1 pixel values
     patches: int = 12  # occlusion: patches along the long side
