@@ -43,7 +43,9 @@ def write_backbone(folder: Path, name: str, labels=LABELS, collection: str = "ti
     with torch.no_grad():  # timm starts heads at or near zero, which would make every prediction the same
         for parameter in body.get_classifier().parameters() if name != "distilled" else body.parameters():
             parameter.normal_(std=0.3)
-    save_file({key: value.half().contiguous() for key, value in body.state_dict().items()}, folder / f"{name}.safetensors")
+    save_file(
+        {key: value.half().contiguous() for key, value in body.state_dict().items()}, folder / f"{name}.safetensors"
+    )
     sidecar = {
         "name": name,
         "collection": collection,
@@ -68,9 +70,7 @@ def write_backbone(folder: Path, name: str, labels=LABELS, collection: str = "ti
 @pytest.fixture(scope="session")
 def rows(tmp_path_factory) -> dict[str, Backbone]:
     folder = tmp_path_factory.mktemp("backbones")
-    return {
-        name: write_backbone(folder, name, accuracy=0.5 + 0.05 * index) for index, name in enumerate(TINY)
-    }
+    return {name: write_backbone(folder, name, accuracy=0.5 + 0.05 * index) for index, name in enumerate(TINY)}
 
 
 @pytest.fixture(scope="session")

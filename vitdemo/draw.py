@@ -165,7 +165,9 @@ def grid(
     height, width = canvas_shape(picture.size, 1000)
     cell_h, cell_w = 2.2 * height / max(height, width), 2.2 * width / max(height, width)
     columns = len(methods) + 1
-    figure = Figure(figsize=(max(columns * (cell_w + 0.75), 5), len(maps) * (cell_h + 0.35) + 0.9), layout="constrained")
+    figure = Figure(
+        figsize=(max(columns * (cell_w + 0.75), 5), len(maps) * (cell_h + 0.35) + 0.9), layout="constrained"
+    )
     figure.set_facecolor("white")
     axes = figure.subplots(len(maps), columns, squeeze=False)
     for row, (name, each) in enumerate(maps.items()):
@@ -189,7 +191,15 @@ def _cell(figure: Figure, axes, picture: Image.Image, heat, bounds, colour_map: 
         axes.imshow(overlay(picture, heat, bounds, colour_map, opacity))
         _colour_bar(figure, axes, bounds, colour_map)
     elif heat is not None:
-        axes.text(0.5, 0.5, "\n".join(textwrap.wrap(heat.reason, 28)), ha="center", va="center", fontsize=7, transform=axes.transAxes)
+        axes.text(
+            0.5,
+            0.5,
+            "\n".join(textwrap.wrap(heat.reason, 28)),
+            ha="center",
+            va="center",
+            fontsize=7,
+            transform=axes.transAxes,
+        )
 
 
 def _colour_map(bounds: tuple[float, float], name: str):

@@ -225,7 +225,9 @@ def load(row: Backbone, device: torch.device, fetcher: Fetcher, progress: Progre
     network = Network(body, transform["mean"], transform["std"]).eval().requires_grad_(False).to(device)
     labels = labels_of(row)
     if body.num_classes != len(labels):
-        raise WeightsError(f"{row.name} has {body.num_classes} outputs for {len(labels)} labels; they have to be equal.")
+        raise WeightsError(
+            f"{row.name} has {body.num_classes} outputs for {len(labels)} labels; they have to be equal."
+        )
     return Model(row, network, device, labels, transform, _resize(transform))
 
 
@@ -279,6 +281,4 @@ def imagenet_labels() -> tuple[str, ...]:
     from timm.data import ImageNetInfo
 
     names = ImageNetInfo().label_descriptions()
-    return tuple(
-        name if names.count(name) == 1 else f"{name} (class {index})" for index, name in enumerate(names)
-    )
+    return tuple(name if names.count(name) == 1 else f"{name} (class {index})" for index, name in enumerate(names))

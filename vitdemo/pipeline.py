@@ -143,7 +143,13 @@ def analyse(
         report(Progress("predicted", 0.1, analysis))
         subjects = {
             row.name: Subject(
-                (model,), FusedModel([model], "mean"), (pixels,), (model.view(picture),), np.ones(1), (matrices,), target
+                (model,),
+                FusedModel([model], "mean"),
+                (pixels,),
+                (model.view(picture),),
+                np.ones(1),
+                (matrices,),
+                target,
             )
             for row, model, (_, pixels, matrices) in zip(rows, loaded, seen, strict=True)
         }
