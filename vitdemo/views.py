@@ -28,16 +28,25 @@ def view_of(picture: tuple[int, int], transform: Mapping) -> View:
     width, height = picture
     h, w = transform["input_size"][-2:]
     pct = transform.get("crop_pct") or 0.875
-    scaled_h, scaled_w = math.floor(h / pct), math.floor(w / pct)
     mode = transform.get("crop_mode") or "center"
+    scaled = math.floor(w / pct), math.floor(h / pct)
     if mode == "squash":
-        scale_x, scale_y = scaled_w / width, scaled_h / height
-    else:
-        pick = min if mode == "border" else max
-        scale_x = scale_y = pick(scaled_w / width, scaled_h / height)
-    half_w, half_h = w / scale_x / 2, h / scale_y / 2
-    box = (width / 2 - half_w, height / 2 - half_h, width / 2 + half_w, height / 2 + half_h)
-    return View(tuple(float(edge) for edge in box), picture)
+        resized = scaled
+    elif mode == "center" and scaled[0] == scaled[1]:  # torchvision's Resize, which cuts decimals off
+        resized = tuple(int(scaled[0] * side / min(picture)) for side in picture)
+    else:  # timm's ResizeKeepRatio, which rounds
+        ratio = (max if mode == "border" else min)(height / scaled[1], width / scaled[0])
+        resized = tuple(round(side / ratio) for side in picture)
+    left, right = _kept(width, resized[0], w)
+    top, bottom = _kept(height, resized[1], h)
+    return View((left, top, right, bottom), picture)
+
+
+def _kept(side: int, resized: int, size: int) -> tuple[float, float]:
+    """Where a centre crop or padding to `size` pixels begins and ends on a side that was resized."""
+    spare = resized - size
+    begin = round(spare / 2) if spare >= 0 else -(-spare // 2)
+    return begin * side / resized, (begin + size) * side / resized
 
 
 def canvas_shape(picture: tuple[int, int], long_side: int = 224) -> tuple[int, int]:
