@@ -41,7 +41,7 @@ def vit_resnet_tiny(
     stem_width: int = 24,
     **kwargs,
 ) -> VisionTransformer:
-    """A ViT on the feature map of the first three stages of a ResNet-T (Dosovitskiy et al. 2021, section 3.1, "Hybrid").
+    """A ViT on the feature map of the first three stages of a ResNet-T: the hybrid of Dosovitskiy et al. 2021, 3.1.
 
     The stem has stride 16: a picture of 128 px becomes 8 x 8 tokens, and one class token is read out.
 
@@ -55,7 +55,7 @@ def vit_resnet_tiny(
     stem = timm.create_model(
         "resnet18",
         features_only=True,
-        out_indices=(3,),  # stride 16; timm drops the fourth stage, so its numbers below are of no consequence
+        out_indices=(3,),  # stride 16; timm drops the fourth stage: its numbers below do not matter
         layers=(*stem_layers, 1),
         channels=(*stem_channels, 8),
         stem_width=stem_width,

@@ -1,6 +1,7 @@
 """Recipes that make the bundled backbones again: `train("resnet", data=Path("flowers"), out=Path("out"))`.
 
-    FOLDER/{train,val,test}/CLASS/*.jpg ──data──▶ random views ──supervised──▶ EMA weights ──export──▶ .safetensors, .json
+    FOLDER/{train,val,test}/CLASS/*.jpg ──data──▶ random views
+        ──supervised──▶ EMA weights ──export──▶ NAME.safetensors, NAME.json
 
 Weights are fitted on `train`, everything is chosen on `val`, and `test` is read once, for the figure in the JSON.
 """
@@ -14,7 +15,7 @@ from torch import nn
 
 from vitdemo.errors import UnknownNameError, VitdemoError, WeightsError
 from vitdemo.training.data import list_folder, read_folder
-from vitdemo.training.export import card_of, export, read_backbone, read_split
+from vitdemo.training.export import card_of, read_backbone, read_split, write_backbone
 from vitdemo.training.recipes import RECIPES
 from vitdemo.training.supervised import fit
 
@@ -57,7 +58,7 @@ def train(
     teacher = read_teacher(chosen.teacher, pictures.labels, out).to(device) if chosen.teacher else None
     val = read_split(data / "val", card_of(chosen, pictures.labels))
     state = fit(chosen, pictures, val, out, epochs, resume, device, teacher)
-    return export(chosen, state.best["weights"], data, out, epochs, state.best["epoch"])
+    return write_backbone(chosen, state.best["weights"], data, out, epochs, state.best["epoch"])
 
 
 def read_teacher(name: str, labels: tuple[str, ...], out: Path) -> nn.Module:

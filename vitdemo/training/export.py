@@ -44,7 +44,9 @@ def read_split(folder: Path, card: dict) -> tuple[Tensor, Tensor]:
 def read_backbone(path: Path) -> tuple[nn.Module, dict]:
     """The model (float32, eval mode) and the card of NAME.safetensors with its NAME.json beside it."""
     if not (path.is_file() and path.with_suffix(".json").is_file()):
-        raise WeightsError(f"Expected an exported backbone, got {path}; allowed: a .safetensors with its .json beside it.")
+        raise WeightsError(
+            f"Expected an exported backbone, got {path}; allowed: a .safetensors with its .json beside it."
+        )
     card = json.loads(path.with_suffix(".json").read_text())
     return model_of(card, load_file(path)), card
 
@@ -110,7 +112,10 @@ def choose(card: dict, weights: dict[str, Tensor], recipe: Recipe, val: Path) ->
             logits = logits_of(model_of(sized, tensors), x)
             temperature = fit_temperature(logits, targets)
             nll = nll_at(logits, targets, temperature)
-            found = {"temperature": round(temperature, 4), "validation_accuracy": round(accuracy(logits, targets), 4)}
+            found = {
+                "temperature": round(temperature, 4),
+                "validation_accuracy": round(accuracy(logits, targets), 4),
+            }
             print(f"{card['name']} at {size} px, crop {crop}: val NLL {nll:.4f}, {found}")
             if best is None or nll < best[0]:
                 best = nll, sized | found, tensors
@@ -137,7 +142,7 @@ def card_of(recipe: Recipe, labels: tuple[str, ...]) -> dict:
     }
 
 
-def export(
+def write_backbone(
     recipe: Recipe, weights: dict[str, Tensor], pictures: Path, out: Path, epochs: int, best_epoch: int
 ) -> Path:
     """Write out/NAME.safetensors and out/NAME.json, each at once, and return the path of the first.

@@ -42,7 +42,7 @@ class Recipe:
     family: str
     architecture: str  # timm entry point
     arguments: dict  # of timm.create_model, besides num_classes; part of the exported file
-    training_arguments: dict = field(default_factory=dict)  # such as drop_path_rate: no part of the exported file
+    training_arguments: dict = field(default_factory=dict)  # such as drop_path_rate; not exported
     epochs: int = 100
     resolutions: tuple[tuple[float, int], ...] = ((0.0, 128),)  # (from this fraction of the epochs, pixels)
     short_side: int = 176  # of the pictures in memory
@@ -53,7 +53,7 @@ class Recipe:
     ema: float = 0.998
     clip: float = 1.0  # largest norm of the gradient
     seed: int = 0
-    augmentation: Augmentation = Augmentation()
+    augmentation: Augmentation = field(default_factory=Augmentation)
     teacher: str | None = None  # name of an exported backbone
     teacher_weight: float = 0.9  # share of the soft labels in the loss
     teacher_temperature: float = 2.0
@@ -71,7 +71,7 @@ class State:
 
     model: nn.Module
     ema: nn.Module
-    guide: nn.Module  # linear, from the student's tokens to the teacher's channels; without parameters if unused
+    guide: nn.Module  # linear, from student tokens to teacher channels; an Identity if unused
     optimiser: torch.optim.Optimizer
     epoch: int = 0  # epochs done
     best: dict | None = None  # {"accuracy", "nll", "epoch", "weights"}: the EMA that was best on val
@@ -103,6 +103,10 @@ def new_state(recipe: Recipe, classes: int, device: str, teacher: nn.Module | No
     guide = nn.Identity()
     if teacher is not None and recipe.guide_weight:
         guide = nn.Linear(model.embed_dim, teacher.feature_info[recipe.guide_stage]["num_chs"]).to(device)
+    if torch.device(device).type == "cpu":  # backwards through PyTorch's fused attention is slow there: see LOG.md
+        for module in model.modules():
+            if hasattr(module, "fused_attn"):
+                module.fused_attn = False
     model = model.to(device, memory_format=torch.channels_last)
     ema = copy.deepcopy(model).eval().requires_grad_(False)
     parameters = [*model.parameters(), *guide.parameters()]
@@ -130,7 +134,10 @@ def loss_of(logits: Tensor, soft: Tensor, teacher_logits: Tensor | None, recipe:
         return labels
     t = recipe.teacher_temperature
     divergence = F.kl_div(
-        F.log_softmax(logits / t, 1), F.log_softmax(teacher_logits / t, 1), reduction="batchmean", log_target=True
+        F.log_softmax(logits / t, 1),
+        F.log_softmax(teacher_logits / t, 1),
+        reduction="batchmean",
+        log_target=True,
     )
     return (1 - recipe.teacher_weight) * labels + recipe.teacher_weight * t * t * divergence
 
@@ -148,7 +155,9 @@ def batch_loss(state: State, recipe: Recipe, x: Tensor, soft: Tensor, teacher: n
     logits, tokens = with_intermediate(state.model, x, recipe.guide_block)
     wanted = F.layer_norm(features.flatten(2).mT.float(), features.shape[1:2])  # (B, N, channels)
     guided = state.guide(tokens.flatten(2).mT).float()  # (B, N, channels)
-    return loss_of(logits.float(), soft, teacher_logits.float(), recipe) + recipe.guide_weight * F.mse_loss(guided, wanted)
+    return loss_of(logits.float(), soft, teacher_logits.float(), recipe) + recipe.guide_weight * F.mse_loss(
+        guided, wanted
+    )
 
 
 def with_intermediate(model: nn.Module, x: Tensor, index: int) -> tuple[Tensor, Tensor]:
@@ -157,7 +166,9 @@ def with_intermediate(model: nn.Module, x: Tensor, index: int) -> tuple[Tensor, 
     return model.forward_head(final), features
 
 
-def run_epoch(state: State, recipe: Recipe, epochs: int, train: Pictures, teacher: nn.Module | None, device: str) -> float:
+def run_epoch(
+    state: State, recipe: Recipe, epochs: int, train: Pictures, teacher: nn.Module | None, device: str
+) -> float:
     """One epoch; returns its mean loss."""
     size = resolution(recipe, state.epoch, epochs)
     seed = (recipe.seed, state.epoch)
