@@ -59,8 +59,7 @@ def mean(probabilities: torch.Tensor, evidence: Evidence) -> tuple[torch.Tensor,
     "Hinton, Products of Experts, 2002 (logarithmic opinion pool)",
 )
 def geometric(probabilities: torch.Tensor, evidence: Evidence) -> tuple[torch.Tensor, torch.Tensor]:
-    smallest = torch.finfo(probabilities.dtype).tiny
-    fused = torch.softmax(probabilities.clamp_min(smallest).log().mean(0), dim=-1)
+    fused = torch.softmax(_log(probabilities).mean(0), dim=-1)
     return fused, _normalised(torch.ones_like(probabilities[..., 0]))
 
 
@@ -73,6 +72,8 @@ def geometric(probabilities: torch.Tensor, evidence: Evidence) -> tuple[torch.Te
 )
 def validation(probabilities: torch.Tensor, evidence: Evidence) -> tuple[torch.Tensor, torch.Tensor]:
     accuracy = torch.as_tensor(evidence.accuracy, dtype=probabilities.dtype, device=probabilities.device)
+    # backbones that were never right count the same
+    accuracy = accuracy.clamp_min(torch.finfo(accuracy.dtype).tiny)
     return _weighted(probabilities, accuracy[:, None].expand(probabilities.shape[:2]))
 
 
@@ -84,7 +85,7 @@ def validation(probabilities: torch.Tensor, evidence: Evidence) -> tuple[torch.T
     "entropy weights, after Tornay et al., Entropy-Based Combination, 2007",
 )
 def confidence(probabilities: torch.Tensor, evidence: Evidence) -> tuple[torch.Tensor, torch.Tensor]:
-    entropy = torch.special.entr(probabilities).sum(-1)  # (M, B)
+    entropy = -(probabilities * _log(probabilities)).sum(-1)  # (M, B)
     return _weighted(probabilities, torch.exp(-(entropy - entropy.amin(0)) / TAU))
 
 
@@ -102,6 +103,11 @@ def vote(probabilities: torch.Tensor, evidence: Evidence) -> tuple[torch.Tensor,
     tied = votes == votes.amax(-1, keepdim=True)
     winner = probabilities.mean(0).masked_fill(~tied, -1).argmax(-1)  # (B,)
     return _weighted(probabilities, (choices == winner).to(probabilities.dtype))
+
+
+def _log(probabilities: torch.Tensor) -> torch.Tensor:
+    """log p, finite and with a finite gradient also where p has underflowed to 0."""
+    return probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()
 
 
 def _weighted(probabilities: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
