@@ -1,0 +1,474 @@
+"""The command line: `python -m vitdemo analyse rose.jpg --out out`.
+
+Everything here is thin: flags become a request, results become files, tables or one JSON document. Modules that need
+torch are imported by the command that uses them, so that `--help` answers at once. What a person did wrong is one
+sentence on stderr and exit code 2, before anything is computed or written.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from itertools import count
+from pathlib import Path
+
+from vitdemo import host
+from vitdemo.errors import VitdemoError
+
+FIRST = 3  # backbones that are taken where none are named
+
+# A flag for each field of explain.Options: its type, and what it does. `methods` lists defaults and limits.
+OPTIONS: dict[str, tuple[type, str]] = {
+    "head_fusion": (str, "attention: how heads become one matrix"),
+    "discard": (float, "attention rollout: share of the lowest attention that is ignored"),
+    "baseline": (str, "gradients and occlusion: what a picture without information looks like"),
+    "steps": (int, "integrated gradients: points on the path to begin with"),
+    "samples": (int, "SmoothGrad: noisy copies"),
+    "noise": (float, "SmoothGrad: standard deviation of the noise, of pixels in 0..1"),
+    "patches": (int, "occlusion: patches along the long side"),
+    "batch": (int, "pictures in one forward pass"),
+    "seed": (int, "of the noise"),
+}
+METAVARS = {str: "NAME", int: "N", float: "X"}
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, whose complaints are one sentence."""
+
+    def error(self, message: str):
+        raise VitdemoError(f"{message[:1].upper()}{message[1:]}; see {self.prog} --help.")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: the words after `python -m vitdemo`; those of this process unless told.
+
+    Returns:
+        The exit code: 0, or 2 if the person has something to put right.
+    """
+    parser = _parser()
+    try:
+        args = parser.parse_args(argv)
+        if args.command is None:
+            parser.print_help()
+            return 2
+        args.run(args)
+        return 0
+    except VitdemoError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="python -m vitdemo",
+        description="See what vision transformers look at, and what fusing them changes.",
+        epilog="The page is started by: python app.py",
+    )
+    commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
+    for add in (_add_analyse, _add_backbones, _add_methods, _add_evaluate, _add_train, _add_bench):
+        add(commands)
+    return parser
+
+
+def _command(commands, run: Callable[[argparse.Namespace], None], name: str, help: str, epilog: str = "") -> Parser:
+    parser = commands.add_parser(
+        name,
+        help=help,
+        description=f"{help[0].upper()}{help[1:]}.",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_json(parser: Parser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
+
+
+def _add_members(parser: Parser) -> None:
+    parser.add_argument("--collection", default="flowers", metavar="NAME", help="backbones that share classes: flowers")
+    parser.add_argument(
+        "--backbones", type=_names, metavar="A,B,…", help=f"of that collection, the first {FIRST} unless given"
+    )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def _members(args: argparse.Namespace, catalogue) -> tuple[str, ...]:
+    if args.backbones is not None:
+        return args.backbones
+    return tuple(row.name for row in catalogue.members(args.collection)[:FIRST])
+
+
+# -- analyse -------------------------------------------------------------------------------------------------
+
+
+def _add_analyse(commands) -> None:
+    parser = _command(
+        commands,
+        analyse,
+        "analyse",
+        "predict, fuse and explain pictures",
+        "Writes into DIR, or for several pictures into a folder of it each: result.json, figure.png, and for each map\n"
+        "SUBJECT.METHOD.png (over the picture) and SUBJECT.METHOD.npy (raw, float32, on the whole picture).\n\n"
+        "example:\n  python -m vitdemo analyse rose.jpg --explain rollout,occlusion --fusion confidence --out out",
+    )
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="JPEG, PNG, WebP, GIF or BMP")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the files go; made if missing")
+    _add_members(parser)
+    parser.add_argument("--fusion", default="mean", metavar="NAME", help="how opinions become one: see methods; mean")
+    parser.add_argument(
+        "--explain",
+        default=("rollout", "integrated_gradients"),
+        type=_names,
+        metavar="A,B,…",
+        help="explanations: see methods, or none; rollout,integrated_gradients",
+    )
+    parser.add_argument(
+        "--target", metavar="CLASS", help="explain this class, by name or number, instead of the fused first choice"
+    )
+    options = parser.add_argument_group("options of the explanations", "methods lists their defaults and limits")
+    for name, (kind, text) in OPTIONS.items():
+        options.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=METAVARS[kind], help=text)
+    look = parser.add_argument_group("how maps are drawn")
+    look.add_argument(
+        "--scale", default="each", metavar="NAME", help="each map, each row or all maps of a method on one scale; each"
+    )
+    look.add_argument("--colour-map", default="magma", metavar="NAME", help="of unsigned maps; magma")
+    look.add_argument("--opacity", type=float, default=0.6, metavar="X", help="of maps over the picture, 0 to 1; 0.6")
+    host.add_arguments(parser)
+    _add_json(parser)
+
+
+def analyse(args: argparse.Namespace) -> None:
+    """Predicts, fuses and explains, once everything asked for is known to be possible."""
+    from vitdemo import images, pipeline, result
+    from vitdemo.explain import Options
+
+    catalogue, models = host.catalogue(args), host.models(args)
+    given = {field.name: getattr(args, field.name) for field in fields(Options)}
+    request = pipeline.Request(
+        collection=args.collection,
+        backbones=_members(args, catalogue),
+        fusion=args.fusion,
+        explanations=() if args.explain == ("none",) else args.explain,
+        target=args.target,
+        options=Options(**{name: value for name, value in given.items() if value is not None}),
+    )
+    pipeline.check(request, catalogue)
+    display = (args.scale, args.colour_map, args.opacity)
+    result.check_display(*display)
+    for image in args.images:
+        images.load(image)
+    _check_writable(args.out)
+    documents = []
+    for image, folder in zip(args.images, folders(args.images, args.out), strict=True):
+        with _status() as say:
+            analysis = pipeline.analyse(
+                images.load(image), request, catalogue, models, lambda now: say(f"{now.done:4.0%} {now.message}")
+            )
+        _write(folder, result.files(analysis, image, *display))
+        documents.append(result.to_json(analysis, image))
+        if not args.json:
+            print(f"{image} → {folder} ({analysis.device}, {analysis.seconds:.1f} s)")
+            print(_summary(analysis))
+    if args.json:
+        print(result.dumps(documents if len(documents) > 1 else documents[0]))
+
+
+def folders(names: Sequence[str], out: Path) -> list[Path]:
+    """Where the files of each picture go: `out` itself for one, out/STEM for several, and no folder twice."""
+    if len(names) == 1:
+        return [out]
+    unique: list[str] = []
+    for stem in (Path(name).stem for name in names):
+        taken = {name.casefold() for name in unique}  # some file systems do not tell A from a
+        candidates = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
+        unique.append(next(name for name in candidates if name.casefold() not in taken))
+    return [out / name for name in unique]
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise VitdemoError(f"Nothing can be written to --out {str(folder)!r}: {error.strerror}.") from None
+
+
+def _write(folder: Path, files: Iterator[tuple[str, bytes]]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files:
+            (folder / name).write_bytes(content)
+    except OSError as error:
+        raise VitdemoError(f"{str(error.filename or folder)!r} cannot be written: {error.strerror}.") from None
+
+
+def _summary(analysis) -> str:
+    """What was said, by whom, with which weight; then where there is no map, and why."""
+    from vitdemo.pipeline import FUSED
+    from vitdemo.result import percent
+    from vitdemo.types import NotOffered
+
+    (first, p) = analysis.top(1)[0]
+    rows = [[FUSED, first, percent(p), f"{analysis.request.fusion}, agreement {percent(analysis.fused.agreement)}"]]
+    for row, weight in zip(analysis.backbones, analysis.fused.weights, strict=True):
+        first, p = analysis.top(1, row.name)[0]
+        rows.append([row.name, first, percent(p), f"weight {weight:.2f}"])
+    lines = [table(rows)]
+    if analysis.request.explanations:
+        lines.append(f"maps for {analysis.labels[analysis.target]}: {', '.join(analysis.request.explanations)}")
+    for subject, each in analysis.maps.items():
+        refused = {method: heat.reason for method, heat in each.items() if isinstance(heat, NotOffered)}
+        lines += [f"no {method} of {subject}: {reason}" for method, reason in refused.items()]
+    return "\n".join("  " + line for part in lines for line in part.splitlines())
+
+
+# -- backbones, methods --------------------------------------------------------------------------------------
+
+
+def _add_backbones(commands) -> None:
+    parser = _command(commands, backbones, "backbones", "list the backbones that can be used")
+    parser.add_argument("--collection", metavar="NAME", help="only this one")
+    host.add_arguments(parser)
+    _add_json(parser)
+
+
+def backbones(args: argparse.Namespace) -> None:
+    """Prints the catalogue."""
+    from vitdemo.weights import Fetcher
+
+    fetcher = Fetcher()
+    catalogue = host.catalogue(args, fetcher)
+    rows = catalogue.members(args.collection) if args.collection else list(catalogue)
+    described = [
+        {
+            "name": row.name,
+            "collection": row.collection,
+            "family": row.family,
+            "architecture": row.architecture,
+            "parameters": row.parameters,
+            "megabytes": (row.file.stat().st_size if row.file else row.bytes) / 1e6,
+            "on_disk": row.file is not None or fetcher.is_cached(row.hub, revision=row.revision),
+            "accuracy": row.accuracy,
+            "licence": row.licence,
+            "rollout": _has_rollout(row),
+        }
+        for row in rows
+    ]
+    if args.json:
+        return _print_json(described)
+    head = ["collection", "name", "family", "parameters", "size", "where", "accuracy", "rollout", "licence"]
+    lines = [
+        [
+            one["collection"],
+            one["name"],
+            one["family"],
+            f"{one['parameters'] / 1e6:.1f} M",
+            f"{one['megabytes']:.1f} MB",
+            "on disk" if one["on_disk"] else "to be fetched",
+            f"{one['accuracy']:.3f}",
+            {True: "yes", False: "no", None: "?"}[one["rollout"]],
+            one["licence"],
+        ]
+        for one in described
+    ]
+    print(table([head, *lines]))
+
+
+def _has_rollout(row) -> bool | None:
+    """Whether attention rollout is offered, told from the architecture without its weights; None if that cannot be."""
+    from vitdemo.attention import Layout, layout_of
+    from vitdemo.errors import WeightsError
+    from vitdemo.models import labels_of
+
+    try:
+        body = host.skeleton(row.architecture, len(labels_of(row)), row.arguments)
+    except WeightsError:
+        return None
+    size = (row.transform or body.pretrained_cfg)["input_size"][-2:]
+    return isinstance(layout_of(body, tuple(size)), Layout)
+
+
+def _add_methods(commands) -> None:
+    parser = _command(commands, methods, "methods", "list the fusions, the explanations and their options")
+    _add_json(parser)
+
+
+def methods(args: argparse.Namespace) -> None:
+    """Prints what --fusion, --explain and the options can be."""
+    from vitdemo.explain import EXPLANATIONS, Options
+    from vitdemo.explain.base import BASELINES, HEAD_FUSIONS, LIMITS
+    from vitdemo.fusion import FUSIONS
+
+    words = {"head_fusion": HEAD_FUSIONS, "baseline": BASELINES}
+    document = {
+        "fusions": {one.name: one.sentence for one in FUSIONS},
+        "explanations": {one.name: one.sentence for one in EXPLANATIONS},
+        "options": {
+            name: {
+                "default": value,
+                "allowed": list(words[name] if name in words else LIMITS[name]),
+                "sentence": OPTIONS[name][1],
+            }
+            for name, value in asdict(Options()).items()
+        },
+    }
+    if args.json:
+        return _print_json(document)
+    for kind in ("fusions", "explanations"):
+        print(f"{kind}\n{table([['  ' + name, text] for name, text in document[kind].items()])}\n")
+    lines = [
+        [
+            f"  --{name.replace('_', '-')}",
+            str(one["default"]),
+            (", " if name in words else " to ").join(map(str, one["allowed"])),
+            one["sentence"],
+        ]
+        for name, one in document["options"].items()
+    ]
+    print(f"options: default, allowed\n{table(lines)}")
+
+
+# -- evaluate, train, bench ----------------------------------------------------------------------------------
+
+
+def _add_evaluate(commands) -> None:
+    parser = _command(
+        commands,
+        evaluate,
+        "evaluate",
+        "measure backbones and fusions on a folder of pictures",
+        "top-1: share of right first choices; NLL: negative log-likelihood in nats; ECE: expected calibration error,\n"
+        "15 bins; ms: transform and forward pass of one picture, a fusion's with those of its members.",
+    )
+    parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="DIR/CLASS/*.jpg, named as the classes")
+    _add_members(parser)
+    parser.add_argument("--fusion", type=_names, metavar="A,B,…", help="all unless given")
+    parser.add_argument("--batch", type=int, default=32, metavar="N", help="pictures in one forward pass; 32")
+    parser.add_argument("--limit", type=int, metavar="N", help="only so many pictures, spread over the classes")
+    host.add_arguments(parser)
+    _add_json(parser)
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Prints the measured table."""
+    from vitdemo import evaluate as measure
+    from vitdemo.fusion import FUSIONS
+
+    catalogue, models = host.catalogue(args), host.models(args)
+    rows = catalogue.get(args.collection, _members(args, catalogue))
+    fusions = FUSIONS.names() if args.fusion is None else args.fusion
+    with _status() as say:
+        result = measure.evaluate(
+            args.data, rows, fusions, models, args.batch, lambda done, of: say(f"{done} of {of} pictures"), args.limit
+        )
+    if args.json:
+        return _print_json(measure.to_json(result))
+    head = ["", "top-1", "NLL", "ECE", "ms"]
+    lines = [
+        [name, f"{one.top1:.4f}", f"{one.nll:.3f}", f"{one.ece:.4f}", f"{one.milliseconds:.1f}"]
+        for part in (result.backbones, result.fusions)
+        for name, one in part.items()
+    ]
+    print(f"{result.pictures} pictures, {result.device}, in batches of {result.batch}\n{table([head, *lines])}")
+
+
+def _add_train(commands) -> None:
+    parser = _command(commands, train, "train", "make one of the bundled backbones again")
+    parser.add_argument("recipe", metavar="RECIPE", help="the name of a bundled backbone, such as vit")
+    parser.add_argument(
+        "--data", required=True, type=Path, metavar="DIR", help="train/, val/ and test/ in it, each CLASS/*"
+    )
+    parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="for checkpoint and weights; out")
+    parser.add_argument("--epochs", type=int, metavar="N", help="length of the schedule; the recipe's own unless given")
+    parser.add_argument("--fresh", action="store_true", help="start over, even if a checkpoint is in --out")
+    parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or mps")
+
+
+def train(args: argparse.Namespace) -> None:
+    """Runs a recipe and says where its weights are."""
+    from vitdemo.models import pick_device
+    from vitdemo.training import train as run
+
+    device = str(pick_device(args.device))
+    print(run(args.recipe, args.data, args.out, epochs=args.epochs, resume=not args.fresh, device=device))
+
+
+def _add_bench(commands) -> None:
+    parser = _command(
+        commands, bench, "bench", "measure what the demo costs, as ratios to a plain forward pass in the same run"
+    )
+    parser.add_argument("--quick", action="store_true", help="a small transformer and few repetitions: a rough answer")
+    parser.add_argument("--only", type=_names, metavar="A,B,…", help="only these figures")
+    _add_json(parser)
+
+
+def bench(args: argparse.Namespace) -> None:
+    """Prints the figures, each beside its goal."""
+    from vitdemo import bench as measure
+
+    with _status() as say:
+        figures = measure.bench(args.only, quick=args.quick, report=say)
+    if args.json:
+        return _print_json(measure.to_json(figures))
+    head = ["figure", "measured", "goal", "", "what"]
+    lines = [
+        [one.name, f"{one.value:.3g}", f"≤ {one.goal:g}", "met" if one.met else "missed", f"{one.what}, in {one.unit}"]
+        for one in figures
+    ]
+    print(table([head, *lines]))
+
+
+# -- what the commands share ---------------------------------------------------------------------------------
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of text in columns, two spaces apart; columns of numbers are flush right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    right = [all(cell[:1].isdigit() for cell in column) for column in zip(*rows[1:], strict=True)]
+    right = right or [False] * len(widths)
+    lines = (
+        "  ".join(
+            cell.rjust(width) if flush else cell.ljust(width)
+            for cell, width, flush in zip(row, widths, right, strict=True)
+        )
+        for row in rows
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _print_json(document: object) -> None:
+    from vitdemo.result import dumps
+
+    print(dumps(document))
+
+
+@contextmanager
+def _status() -> Iterator[Callable[[str], None]]:
+    """A function that shows one changing line on stderr if a person watches, and nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda text: None
+        return
+    clear = "\r\x1b[K"  # to the start of the line, and erase it
+    try:
+        yield lambda text: print(clear + text[:78], end="", file=sys.stderr, flush=True)
+    finally:
+        print(clear, end="", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

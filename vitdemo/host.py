@@ -1,0 +1,275 @@
+"""What the person who starts the program may set: device, memory, and backbones of their own.
+
+`app` and the command line share these flags. A host's backbone is described by timm's own config.json and weighed by
+building its architecture without weights, so that a wrong setting is one sentence at the start and not a failure in
+front of a visitor. Nothing that a visitor types gets here.
+
+    --backbone birds=hf-hub:owner/birds@v1        config.json now, model.safetensors when it is first used
+    --backbone leaves=local-dir:~/leaves          what timm.models.save_for_hf(..., safe_serialization=True) wrote,
+                                                  with labels.txt (one name a line) if config.json names no classes
+
+Backbones with the same classes in the same order are one collection and can be fused; new classes make a new
+collection, named after the first backbone that has them.
+"""
+
+import argparse
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vitdemo.backbones import Backbone, Catalogue, default_catalogue
+from vitdemo.errors import VitdemoError, WeightsError
+
+if TYPE_CHECKING:  # both need torch, which `--help` should not wait for
+    from torch import nn
+
+    from vitdemo.models import Models
+    from vitdemo.weights import Fetcher
+
+FORMS = "NAME=hf-hub:owner/repo@revision or NAME=local-dir:PATH"
+NAME = re.compile(r"[a-z0-9_-]{1,40}")
+RESERVED = {"fused"}  # the fused model's key among the maps
+UNITS = {"": 1, "B": 1, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+ACCURACY = ("validation_accuracy", "accuracy", "top1")  # where a config.json may say it; timm's own says nothing
+IMAGENET = "imagenet"  # the collection of the 1,000 classes of ImageNet-1k
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds --device, --memory and --backbone."""
+    group = parser.add_argument_group("what the program may use")
+    group.add_argument("--device", default="auto", metavar="D", help="auto (the GPU if there is one), cpu, cuda or mps")
+    group.add_argument(
+        "--memory",
+        metavar="SIZE",
+        help="weights held at once, such as 2GiB or 500MB; unless given, 60 %% of a GPU's memory and 2GiB elsewhere",
+    )
+    group.add_argument(
+        "--backbone",
+        action="append",
+        default=[],
+        metavar="NAME=SOURCE",
+        help=f"a classifier of your own, saved by timm with safetensors: {FORMS}; may be given again",
+    )
+
+
+def catalogue(args: argparse.Namespace, fetcher: "Fetcher | None" = None) -> Catalogue:
+    """What this program offers: the default catalogue, and the rows of --backbone.
+
+    Args:
+        args: what `add_arguments` parsed.
+        fetcher: where config.json is fetched from.
+
+    Raises:
+        VitdemoError: a flag is not of its form, or its name is taken.
+        WeightsError: a backbone cannot be had, or is none that this program can use.
+    """
+    offered = default_catalogue()
+    for flag in args.backbone:
+        name, scheme, place = _parse(flag, offered)
+        if scheme == "local-dir":
+            row = _local(name, Path(place).expanduser(), offered)
+        else:
+            row = _hub(name, place, offered, fetcher)
+        offered = offered.plus([row])
+    return offered
+
+
+def models(args: argparse.Namespace, fetcher: "Fetcher | None" = None) -> "Models":
+    """The cache of weights, on the device and in the memory that the flags allow.
+
+    Raises:
+        VitdemoError: a device that is not there, or a size that is none.
+    """
+    from vitdemo.models import Models
+
+    return Models(args.device, None if args.memory is None else size_of(args.memory), fetcher)
+
+
+def size_of(text: str) -> int:
+    """Bytes of a size such as "2GiB", "0.5 GiB", "500MB" or "1000000".
+
+    Raises:
+        VitdemoError: it is none, or not positive.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(text))
+    units = {unit.lower(): factor for unit, factor in UNITS.items()}
+    if found and found[2].lower() in units:
+        size = float(found[1]) * units[found[2].lower()]
+        if math.isfinite(size) and size >= 1:
+            return int(size)
+    raise VitdemoError(f"--memory is {str(text)[:40]!r}; allowed: a positive size such as 2GiB, 0.5GiB or 500MB.")
+
+
+def skeleton(architecture: str, classes: int, arguments: Mapping) -> "nn.Module":
+    """A timm classifier without numbers in it: its shapes are known, and it takes no memory.
+
+    Raises:
+        WeightsError: timm cannot build it so.
+    """
+    import timm
+    import torch
+
+    import vitdemo.architectures  # noqa: F401  registers our own assemblies with timm
+
+    try:
+        with torch.device("meta"):
+            return timm.create_model(architecture, num_classes=classes, **arguments)
+    except Exception as error:  # each architecture objects in its own way
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise WeightsError(f"timm cannot build {architecture} with {dict(arguments)}: {reason[0][:200]}") from error
+
+
+def _parse(flag: str, offered: Catalogue) -> tuple[str, str, str]:
+    """(name, scheme, place) of one --backbone."""
+    name, equals, source = flag.partition("=")
+    scheme, colon, place = source.partition(":")
+    if not (equals and colon and place and scheme in ("hf-hub", "local-dir")):
+        raise VitdemoError(f"--backbone is {flag[:120]!r}; allowed: {FORMS}.")
+    if not NAME.fullmatch(name):
+        raise VitdemoError(f"--backbone is called {name[:60]!r}; allowed: 1 to 40 of a-z, 0-9, _ and -.")
+    if name in RESERVED | {row.name for row in offered} | set(offered.collections()):
+        raise VitdemoError(f"--backbone is called {name!r}, which is taken; choose another name.")
+    return name, scheme, place
+
+
+def _local(name: str, folder: Path, offered: Catalogue) -> Backbone:
+    from vitdemo.weights import read_local_dir
+
+    config, file = read_local_dir(folder)
+    row = _row(name, config, offered, _labels(config, str(folder), folder / "labels.txt"), {"file": file})
+    _check_shapes(file, row)
+    return row
+
+
+def _hub(name: str, place: str, offered: Catalogue, fetcher: "Fetcher | None") -> Backbone:
+    from vitdemo.weights import Fetcher
+
+    repo, _, revision = place.partition("@")
+    config = (fetcher or Fetcher()).fetch_config(repo, revision or None)
+    labels = _labels(config, repo)
+    return _row(name, config, offered, labels, {"hub": repo, "revision": revision or None})
+
+
+def _row(name: str, config: Mapping, offered: Catalogue, labels: tuple[str, ...], source: Mapping) -> Backbone:
+    """The catalogue's row of a config.json in the form that `weights.parse_config` gives."""
+    import timm
+
+    architecture, arguments, inner = config["architecture"], config["model_args"], config["pretrained_cfg"]
+    body = skeleton(architecture, config["num_classes"], arguments)
+    transform = _transform(name, inner, arguments)
+    collection = _collection(name, labels, offered)
+    peers = [row for row in offered if row.collection == collection]
+    if (tagged := f"{architecture}.{inner.get('tag')}") and _is_timms_own(source, tagged, config):
+        architecture, arguments, transform = tagged, {}, None
+    return Backbone(
+        name=name,
+        collection=collection,
+        family=timm.model_entrypoint(config["architecture"]).__module__.rpartition(".")[2],
+        architecture=architecture,
+        parameters=sum(parameter.numel() for parameter in body.parameters()),
+        accuracy=_accuracy(name, config, peers),
+        licence=str(inner.get("license") or config.get("license") or ""),
+        arguments=arguments,
+        transform=transform,
+        labels=labels,
+        **source,
+    )
+
+
+def _is_timms_own(source: Mapping, tagged: str, config: Mapping) -> bool:
+    """Whether timm has to fill in the weights itself: some files of its own repositories have their authors' keys."""
+    import timm
+
+    known = timm.get_pretrained_cfg(tagged, allow_unregistered=False) if timm.is_model_pretrained(tagged) else None
+    own = source.get("hub", "").startswith("timm/") and not config["model_args"]
+    return bool(own and known and known.num_classes == config["num_classes"])
+
+
+def _transform(name: str, inner: Mapping, arguments: Mapping) -> dict:
+    from timm.data import resolve_data_config
+
+    if isinstance(size := arguments.get("img_size"), int):
+        size = (size, size)
+    asked = {"input_size": (3, *size)} if size else {}
+    transform = resolve_data_config(asked, pretrained_cfg=dict(inner))
+    if arguments.get("in_chans", 3) != 3 or len(transform["input_size"]) != 3 or transform["input_size"][0] != 3:
+        raise WeightsError(f"{name} takes pictures of shape {transform['input_size']}; allowed: 3 colours, (3, h, w).")
+    return transform
+
+
+def _labels(config: Mapping, where: str, file: Path | None = None) -> tuple[str, ...]:
+    """The names of the classes, each once; () for those of ImageNet-1k.
+
+    A labels.txt beside the weights comes first, then label_names (in the words of label_descriptions, if it has
+    them), then label_descriptions alone in its order, then, for 1,000 classes, ImageNet-1k.
+    """
+    from timm.data import ImageNetInfo
+
+    from vitdemo.models import imagenet_labels
+
+    classes, names, words = config["num_classes"], config["label_names"], config["label_descriptions"] or {}
+    if file is not None and file.is_file():
+        names, where = _lines(file), str(file)
+    elif names == ImageNetInfo().label_names():
+        return ()
+    elif names:
+        names = [str(words.get(name, name)) for name in names]
+    elif len(words) == classes:
+        names = [str(text) for text in words.values()]
+    elif classes == 1000:
+        return ()
+    if not names or len(names) != classes:
+        got = f"names {len(names)} classes" if names else "names no classes"
+        raise WeightsError(
+            f"{where!r} {got}, and the model has {classes}: put label_names into config.json, or labels.txt with one "
+            "name a line beside local weights."
+        )
+    names = [name.strip() or f"class {index}" for index, name in enumerate(names)]
+    names = [name if names.count(name) == 1 else f"{name} (class {index})" for index, name in enumerate(names)]
+    return () if tuple(names) == imagenet_labels() else tuple(names)
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise WeightsError(f"{str(file)!r} cannot be read; expected UTF-8 text with one class name a line.") from None
+
+
+def _collection(name: str, labels: Sequence[str], offered: Iterable[Backbone]) -> str:
+    """The collection that has these classes, or a new one."""
+    same = (row.collection for row in offered if row.labels == labels)
+    return next(same, name if labels else IMAGENET)
+
+
+def _accuracy(name: str, config: Mapping, peers: Sequence[Backbone]) -> float:
+    """Top-1 on validation pictures as config.json says it.
+
+    Where it says nothing the backbone counts like the average member of its collection (like any, if it is alone), so
+    that a fusion weighted by accuracy neither trusts nor doubts it.
+    """
+    said = [part[key] for part in (config, config["pretrained_cfg"]) for key in ACCURACY if part.get(key) is not None]
+    if not said:
+        return sum(row.accuracy for row in peers) / len(peers) if peers else 1.0
+    if isinstance(said[0], bool) or not isinstance(said[0], (int, float)) or not 0 < said[0] <= 1:
+        raise WeightsError(f"The config.json of {name} says accuracy {said[0]!r}; allowed: above 0, up to 1.")
+    return float(said[0])
+
+
+def _check_shapes(file: Path, row: Backbone) -> None:
+    """Raises WeightsError unless the file has the tensors of the architecture, by name and shape."""
+    with file.open("rb") as stream:  # 8 bytes of length, then JSON: the safetensors format
+        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+    there = {key: tuple(entry["shape"]) for key, entry in header.items() if key != "__metadata__"}
+    body = skeleton(row.architecture, len(row.labels) or 1000, row.arguments)
+    wanted = {key: tuple(value.shape) for key, value in body.state_dict().items()}
+    wrong = sorted(key for key in there.keys() | wanted.keys() if there.get(key) != wanted.get(key))
+    if wrong:
+        key = wrong[0]
+        raise WeightsError(
+            f"The weights of {row.name} do not fit the architecture {row.architecture}: {len(wrong)} tensors differ, "
+            f"such as {key!r}, which is {there.get(key, 'missing')} and should be {wanted.get(key, 'missing')}."
+        )
