@@ -1,0 +1,322 @@
+"""What happens when a visitor does something. No layout here, and no arithmetic that belongs to a stage.
+
+A visitor's picture and results live in that visitor's session alone. Shared are the weights, and the analyses of the
+samples that come with the program, which are nobody's pictures.
+"""
+
+import json
+import logging
+import secrets
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path
+
+import gradio as gr
+
+from vitdemo import images, result
+from vitdemo.backbones import Backbone, Catalogue
+from vitdemo.errors import Cancelled, PictureError, VitdemoError
+from vitdemo.explain import EXPLANATIONS, Options
+from vitdemo.models import Models, labels_of
+from vitdemo.pipeline import Analysis, Progress, Request, analyse, check
+from vitdemo.ui import permalink, render
+from vitdemo.ui.text import Say, language_of, speaker
+from vitdemo.ui.work import Run
+
+log = logging.getLogger(__name__)
+
+# The settings on the page, in the order in which the page hands them over: a request's fields, then its options'.
+PLAIN = ("collection", "backbones", "fusion", "explanations", "target")
+OPTIONS = ("head_fusion", "discard", "baseline", "steps", "samples", "noise", "patches")
+# What a run changes on the page, in order.
+RESULTS = ("status", "answer", "maps", "analysis", "running", "analyse", "query")
+QUICK = 2.0  # seconds; a changed setting that takes longer waits for the button
+KEPT_SAMPLES = 16  # analyses of samples that are kept for the next visitor
+
+
+def changes(**given) -> list:
+    """The results that change, the others left as they are."""
+    return [given.get(name, gr.skip()) for name in RESULTS]
+
+
+def request_of(values: tuple) -> Request:
+    """The settings on the page as a request.
+
+    Raises:
+        VitdemoError: a value is not allowed.
+    """
+    collection, backbones, fusion, explanations, target = values[: len(PLAIN)]
+    usual = Options()
+    given = {
+        name: type(getattr(usual, name))(value)
+        for name, value in zip(OPTIONS, values[len(PLAIN) :], strict=True)
+        if value is not None
+    }
+    return Request(collection, tuple(backbones), fusion, tuple(explanations), target or None, Options(**given))
+
+
+def values_of(request: Request) -> list:
+    """The other way round."""
+    plain = [request.collection, list(request.backbones), request.fusion, list(request.explanations)]
+    return [*plain, request.target or "", *(getattr(request.options, name) for name in OPTIONS)]
+
+
+class Handlers:
+    """One object per program.
+
+    Args:
+        catalogue: the backbones that are offered.
+        models: the loaded backbones, shared by all visitors.
+        samples: paths of sample pictures, by collection and name.
+    """
+
+    def __init__(self, catalogue: Catalogue, models: Models, samples: Mapping[str, Mapping[str, Path]]):
+        self.catalogue = catalogue
+        self.models = models
+        self.samples = samples
+        self._gate = threading.Semaphore(1)  # one analysis at a time computes; the others wait their turn
+        self._opened: OrderedDict[tuple[str, Request], Analysis] = OrderedDict()
+
+    # What the page shows before anything is computed
+
+    def start(self) -> Request:
+        """The request that the page opens with."""
+        collection = self.catalogue.collections()[0]
+        return Request(collection, tuple(row.name for row in self.catalogue.members(collection)[:3]))
+
+    def names(self, collection: str) -> list[str]:
+        return [row.name for row in self.catalogue.members(collection)]
+
+    def labels(self, collection: str) -> list[str]:
+        return list(labels_of(self.catalogue.members(collection)[0]))
+
+    def is_here(self, row: Backbone) -> bool:
+        """Whether a backbone's weights are on this machine."""
+        return row.file is not None or self.models.fetcher.is_cached(row.hub, revision=row.revision)
+
+    def choices(self, collection: str, say: Say) -> list[tuple[str, str]]:
+        """Backbones to tick, each in one line."""
+        members = self.catalogue.members(collection)
+        return [(render.backbone_label(row, self.is_here(row), say), row.name) for row in members]
+
+    def gallery(self, collection: str) -> list[str]:
+        return [str(path) for path in self.samples.get(collection, {}).values()]
+
+    def open(self, request: gr.Request) -> list:
+        """Settings, sample and picture that the link asks for: [*settings, hint, gallery, sample, picture, status]."""
+        say = _say(request)
+        known = {name for each in self.samples.values() for name in each}
+        wanted, sample, ignored = permalink.from_query(
+            dict(request.query_params), self.catalogue, self.start(), dict.fromkeys(known)
+        )
+        own = self.samples.get(wanted.collection, {})
+        sample = sample if sample in own else next(iter(own), "")
+        values = values_of(wanted)
+        values[PLAIN.index("backbones")] = self._offer(wanted.collection, list(wanted.backbones), say)
+        values[PLAIN.index("target")] = self._targets(wanted.collection, wanted.target or "", say)
+        told = render.notice(say("link_ignored", what=", ".join(ignored)), "error") if ignored else ""
+        gallery = gr.update(value=self.gallery(wanted.collection))
+        picture = str(own[sample]) if sample else None
+        return [*values, render.hint(wanted.fusion, say), gallery, sample, picture, told]
+
+    def pick_collection(self, collection: str, request: gr.Request) -> list:
+        """Backbones, targets and samples of another collection: [backbones, target, gallery]."""
+        say = _say(request)
+        chosen = self.names(collection)[:3]
+        gallery = gr.update(value=self.gallery(collection))
+        return [self._offer(collection, chosen, say), self._targets(collection, "", say), gallery]
+
+    def _offer(self, collection: str, chosen: list[str], say: Say) -> dict:
+        return gr.update(choices=self.choices(collection, say), value=chosen)
+
+    def _targets(self, collection: str, target: str, say: Say) -> dict:
+        return gr.update(choices=[(say("target.top"), ""), *self.labels(collection)], value=target)
+
+    def pick_fusion(self, fusion: str, request: gr.Request) -> str:
+        return render.hint(fusion, _say(request))
+
+    def pick_sample(self, collection: str, event: gr.SelectData) -> list:
+        """[sample's name, its picture]."""
+        name, path = list(self.samples[collection].items())[event.index]
+        return [name, str(path)]
+
+    # The analysis
+
+    def run(self, request: gr.Request, picture, sample, scale, colours, running, last, *values) -> Iterator[list]:
+        """Analyses and shows; what was there before stays until there is something new."""
+        say, language = _say(request), _language(request)
+        if running is not None:
+            running.cancel()
+        try:
+            if picture is None:
+                raise PictureError(say("no_picture"))
+            wanted = self._ordered(request_of(values))
+            check(wanted, self.catalogue)
+            key = (sample, wanted)
+            if sample and key in self._opened:
+                yield self._shown(self._opened[key], sample, scale, colours, say, language)
+                return
+            run = Run(lambda report: analyse(images.load(picture), wanted, self.catalogue, self.models, report), self._gate)
+            yield changes(status=render.working(Progress("queued", 0.0), say), running=run)
+            for now in run.watch():
+                if isinstance(now, Progress):
+                    answer = self._answer(now.analysis, sample, say) if now.analysis else gr.skip()
+                    yield changes(status=render.working(now, say), answer=answer)
+                else:
+                    self._remember(key, now)
+                    yield self._shown(now, sample, scale, colours, say, language)
+        except Cancelled:
+            yield changes(status=render.notice(say("cancelled")), running=None)
+        except VitdemoError as error:
+            yield changes(status=render.notice(str(error), "error"), running=None)
+        except Exception:
+            log.exception("analysis failed")
+            yield changes(status=render.notice(say("unexpected"), "error"), running=None)
+
+    def run_if_quick(self, request: gr.Request, picture, sample, scale, colours, running, last, *values):
+        """Runs at once what takes no time to speak of; otherwise the button says how long it will take."""
+        try:
+            wanted = self._ordered(request_of(values))
+            rows = check(wanted, self.catalogue)
+        except VitdemoError as error:
+            yield changes(status=render.notice(str(error), "error"))
+            return
+        label = self._button(wanted, rows, last, _say(request))
+        if label and not (sample and (sample, wanted) in self._opened):
+            yield changes(analyse=gr.update(value=label))
+        else:
+            yield from self.run(request, picture, sample, scale, colours, running, last, *values)
+
+    def _button(self, wanted: Request, rows: list[Backbone], last: Analysis | None, say: Say) -> str:
+        """What the button says where the work should not begin by itself, or nothing."""
+        missing = sum(row.bytes for row in rows if not self.is_here(row))
+        if missing:
+            return say("analyse_fetch", megabytes=f"{missing / 1e6:.0f}")
+        if last is None:
+            return ""
+        seconds = last.seconds * _cost(wanted, rows) / _cost(last.request, last.backbones)
+        return say("analyse_about", seconds=f"{seconds:.0f}") if seconds >= QUICK else ""
+
+    def _ordered(self, wanted: Request) -> Request:
+        names = render.order(self.names(wanted.collection), wanted.backbones)
+        methods = render.order(EXPLANATIONS.names(), wanted.explanations)
+        return Request(wanted.collection, tuple(names), wanted.fusion, tuple(methods), wanted.target, wanted.options)
+
+    def _remember(self, key: tuple[str, Request], analysis: Analysis) -> None:
+        if key[0]:
+            self._opened[key] = analysis
+            while len(self._opened) > KEPT_SAMPLES:
+                self._opened.popitem(last=False)
+
+    def _answer(self, analysis: Analysis, sample: str, say: Say) -> str:
+        return render.answer(analysis, say, self._colours(analysis), sample)
+
+    def _colours(self, analysis: Analysis) -> dict[str, str]:
+        return render.colours_of(self.names(analysis.request.collection))
+
+    def _shown(self, analysis: Analysis, sample: str, scale: str, colours: str, say: Say, language: str) -> list:
+        return changes(
+            status="",
+            answer=self._answer(analysis, sample, say),
+            maps=render.maps(analysis, say, language, self._colours(analysis), scale, colours),
+            analysis=analysis,
+            running=None,
+            analyse=gr.update(value=say("analyse")),
+            query=permalink.to_query(analysis.request, sample),
+        )
+
+    def cancel(self, running: Run | None, request: gr.Request) -> list:
+        """[status, running]."""
+        if running is None:
+            return [gr.skip(), None]
+        running.cancel()
+        return [render.notice(_say(request)("cancelled")), None]
+
+    def redraw(self, analysis: Analysis | None, scale: str, colours: str, request: gr.Request):
+        """The same maps in other colours: no model is asked."""
+        if analysis is None:
+            return gr.skip()
+        return render.maps(analysis, _say(request), _language(request), self._colours(analysis), scale, colours)
+
+    # Files to take home
+
+    def figure_file(self, analysis: Analysis | None, scale: str, colours: str, opacity: float) -> str | None:
+        return _file(analysis, "png", lambda: result.figure(analysis, scale, colours, opacity))
+
+    def maps_file(self, analysis: Analysis | None) -> str | None:
+        return _file(analysis, "npz", lambda: result.save_maps(analysis))
+
+    def json_file(self, analysis: Analysis | None) -> str | None:
+        return _file(analysis, "json", lambda: _json(analysis))
+
+    def api(
+        self,
+        picture: str,
+        collection: str = "flowers",
+        backbones: list[str] | None = None,
+        fusion: str = "mean",
+        explanations: list[str] | None = None,
+        target: str = "",
+        options: dict | None = None,
+    ) -> tuple[dict, str, str]:
+        """The whole way of a picture for programs.
+
+        Returns:
+            The result as JSON, the path of the figure (PNG), and the path of the raw maps (NPZ).
+        """
+        try:
+            given = options or {}
+            unknown = sorted(set(given) - {field.name for field in fields(Options)})
+            if not isinstance(given, dict) or unknown:
+                raise VitdemoError(f"Unknown options {unknown}; allowed: {[field.name for field in fields(Options)]}.")
+            wanted = Request(
+                collection,
+                tuple(backbones or self.names(collection)[:3]),
+                fusion,
+                tuple(["rollout", "integrated_gradients"] if explanations is None else explanations),
+                target or None,
+                Options(**given),
+            )
+            if not picture:
+                raise PictureError("No picture came; allowed: one JPEG, PNG, WebP, GIF or BMP file.")
+            with self._gate:
+                analysis = analyse(images.load(picture), wanted, self.catalogue, self.models)
+        except VitdemoError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        figure = _file(analysis, "png", lambda: result.figure(analysis))
+        return result.to_json(analysis), figure, self.maps_file(analysis)
+
+
+def _language(request: gr.Request) -> str:
+    return language_of(request.headers.get("accept-language"))
+
+
+def _say(request: gr.Request) -> Say:
+    return speaker(_language(request))
+
+
+def _cost(request: Request, rows) -> float:
+    """What a request costs, in passes times weights: enough to compare two requests."""
+    passes = 1
+    for name in request.explanations:
+        method = EXPLANATIONS.get(name)
+        passes += 2 * method.passes(request.options) * (3 if method.family == "gradient" else 1)
+    return passes * sum(row.parameters for row in rows)
+
+
+def _json(analysis: Analysis) -> bytes:
+    return json.dumps(result.to_json(analysis), indent=1, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _file(analysis: Analysis | None, suffix: str, make) -> str | None:
+    """Writes a file where Gradio serves from and cleans up, and gives its path."""
+    if analysis is None:
+        return None
+    folder = Path(tempfile.gettempdir()) / "gradio" / secrets.token_hex(16)
+    folder.mkdir(parents=True)
+    path = folder / f"vitdemo-{analysis.top(1)[0][0].split(',')[0].replace(' ', '-')}.{suffix}"
+    path.write_bytes(make())
+    return str(path)

@@ -1,0 +1,77 @@
+"""A request as the query of a link, and back. What a link asks for is checked like everything a visitor sends."""
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from urllib.parse import urlencode
+
+from vitdemo.backbones import Catalogue
+from vitdemo.errors import VitdemoError
+from vitdemo.explain import Options
+from vitdemo.pipeline import Request, check
+
+LISTS = {"backbones", "explanations"}
+PLAIN = ("collection", "backbones", "fusion", "explanations", "target")
+
+
+def to_query(request: Request, sample: str = "") -> str:
+    """ "collection=flowers&backbones=vit,resnet&…"; options that have their usual value are left out."""
+    pairs = {name: getattr(request, name) for name in PLAIN if getattr(request, name) is not None}
+    pairs = {name: ",".join(value) if name in LISTS else value for name, value in pairs.items()}
+    usual = Options()
+    for field in fields(Options):
+        if getattr(request.options, field.name) != getattr(usual, field.name):
+            pairs[field.name] = getattr(request.options, field.name)
+    return urlencode(pairs | ({"sample": sample} if sample else {}), safe=",")
+
+
+def from_query(
+    query: Mapping[str, str], catalogue: Catalogue, start: Request, samples: Mapping[str, object]
+) -> tuple[Request, str, list[str]]:
+    """What a link asks for.
+
+    Args:
+        query: the link's parameters, as a stranger may have written them.
+        catalogue: what this program offers.
+        start: what holds where the link says nothing.
+        samples: the known samples, by name.
+
+    Returns:
+        The request, the sample's name or "", and the parameters that were ignored because they are not allowed.
+    """
+    ignored = []
+    request = start
+    if query.get("collection", start.collection) != start.collection:
+        try:
+            members = catalogue.members(query["collection"])
+            request = replace(request, collection=query["collection"], backbones=tuple(m.name for m in members[:3]))
+        except VitdemoError:
+            ignored.append("collection")
+    for name in PLAIN[1:]:
+        if name in query:
+            value = tuple(filter(None, query[name].split(","))) if name in LISTS else query[name]
+            request = _tried(lambda value=value, name=name: replace(request, **{name: value}), request, name, catalogue, ignored)
+    for field in fields(Options):
+        if field.name in query:
+            change = lambda field=field: replace(  # noqa: E731  it must not run before it is guarded
+                request, options=replace(request.options, **{field.name: _number(query[field.name], field.type)})
+            )
+            request = _tried(change, request, field.name, catalogue, ignored)
+    sample = query.get("sample", "")
+    if sample and sample not in samples:
+        ignored.append("sample")
+        sample = ""
+    return request, sample, ignored
+
+
+def _tried(change, request: Request, name: str, catalogue: Catalogue, ignored: list[str]) -> Request:
+    try:
+        changed = change()
+        check(changed, catalogue)
+        return changed
+    except (VitdemoError, ValueError):
+        ignored.append(name)
+        return request
+
+
+def _number(text: str, kind: type) -> str | int | float:
+    return kind(text)

@@ -1,0 +1,251 @@
+"""An analysis becomes HTML. No arithmetic beyond rounding, nothing of Gradio.
+
+One column per subject, the fusion first, so that reading down is reading one backbone and reading across is comparing.
+"""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from PIL import Image
+
+from vitdemo import draw
+from vitdemo.backbones import Backbone
+from vitdemo.explain import EXPLANATIONS
+from vitdemo.fusion import FUSIONS
+from vitdemo.pipeline import FUSED, Analysis, Progress
+from vitdemo.types import Heat, NotOffered
+from vitdemo.ui.text import Say, translated
+
+# Okabe and Ito's colours, safe for the colour-blind; the fusion has the text's own colour
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#999999")
+SIDE = 320  # pixels on the long side of a map on the page
+
+
+def colours_of(names: Sequence[str]) -> dict[str, str]:
+    """A colour for each backbone of a collection, by name; they begin again after eight. The fusion has the text's."""
+    return {FUSED: "var(--body-text-color)"} | {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(names)}
+
+
+def percent(probability: float) -> str:
+    """A probability as a person says it: "97 %", "0.4 %", "< 0.1 %"."""
+    value = 100 * probability
+    if 0 < value < 0.1:
+        return "< 0.1 %"
+    return f"{value:.1f} %" if value < 1 and value else f"{value:.0f} %"
+
+
+def answer(analysis: Analysis, say: Say, colours: Mapping[str, str], sample: str = "") -> str:
+    """The fused answer, who agrees, and each backbone's own five best classes and weight."""
+    label, probability = analysis.top(1)[0]
+    ran = say(
+        "ran",
+        fusion=say(f"fusion.{analysis.request.fusion}"),
+        count=len(analysis.backbones),
+        device=analysis.device,
+        seconds=f"{analysis.seconds:.1f}",
+    )
+    if sample:
+        ran = f"{say('ran.sample')} · {ran}"
+    agreement = say("agreement", percent=f"{100 * analysis.fused.agreement:.0f}")
+    cards = [_card(analysis, FUSED, say("fused"), "", colours[FUSED])]
+    for row, weight in zip(analysis.backbones, analysis.fused.weights, strict=True):
+        note = say("weight", weight=f"{weight:.2f}") if weight > 0 else say("weight.none")
+        cards.append(_card(analysis, row.name, row.name, note, colours[row.name]))
+    return f"""<section class="answer" aria-live="polite">
+  <h2><span class="top">{_short(label)} <b>{percent(probability)}</b></span>
+    <span class="verdict">{escape(verdict(analysis, say))}</span></h2>
+  <p class="ran"><span title="{escape(say('agreement.more'))}">{agreement}</span> · {escape(ran)}</p>
+  <div class="columns" style="--columns:{len(cards)}">{"".join(cards)}</div>
+</section>"""
+
+
+def verdict(analysis: Analysis, say: Say) -> str:
+    """Who agrees with the fused answer, in words."""
+    if len(analysis.backbones) == 1:
+        return say("agree.one")
+    best = analysis.top(1)[0][0]
+    others: dict[str, list[str]] = {}
+    for row in analysis.backbones:
+        own = analysis.top(1, row.name)[0][0]
+        if own != best:
+            others.setdefault(own, []).append(row.name)
+    if not others:
+        return say("agree.all", count=len(analysis.backbones))
+    parts = [
+        say(
+            "agree.not",
+            names=", ".join(names),
+            verb=say("agree.disagrees" if len(names) == 1 else "agree.disagree"),
+            label=_first_name(label),
+        )
+        for label, names in others.items()
+    ]
+    return "; ".join(parts)
+
+
+def _card(analysis: Analysis, name: str, title: str, note: str, colour: str) -> str:
+    bars = "".join(
+        f'<li><span class="label" title="{escape(label)}">{_short(label)}</span>'
+        f'<span class="bar" aria-hidden="true"><i style="width:{100 * probability:.1f}%"></i></span>'
+        f'<span class="value">{percent(probability)}</span></li>'
+        for label, probability in analysis.top(5, name)
+    )
+    return (
+        f'<div class="card" style="--colour:{colour}"><h3>{_dot(name)}{escape(title)}'
+        f"<small>{escape(note)}</small></h3><ol>{bars}</ol></div>"
+    )
+
+
+def _dot(name: str) -> str:
+    return "" if name == FUSED else '<i class="dot"></i>'
+
+
+def _first_name(label: str) -> str:
+    return label.split(",")[0]
+
+
+def _short(label: str) -> str:
+    return escape(_first_name(label))
+
+
+def maps(
+    analysis: Analysis, say: Say, language: str, colours: Mapping[str, str], scale: str, colour_map: str
+) -> str:
+    """Every map over the picture, one row per method and one column per subject."""
+    if not analysis.request.explanations:
+        return f'<p class="empty">{say("no_methods")}</p>'
+    bounds = draw.scaled(analysis.maps, scale)
+    base = _uri(draw.shrunk(analysis.picture, SIDE), "JPEG", quality=85)
+    columns = len(analysis.backbones) + 1
+    rows = []
+    for method in analysis.request.explanations:
+        cells = "".join(
+            _cell(analysis, say, language, name, colours[name], method, bounds.get((name, method)), colour_map)
+            for name, each in analysis.maps.items()
+        )
+        rows.append(
+            f'<section class="method"><h3>{say(f"method.{method}")}</h3>'
+            f'<p class="sentence">{escape(say(f"method.{method}.sentence"))} '
+            f'<details class="limits"><summary>{say("limits")}</summary>'
+            f'{escape(say(f"method.{method}.limits"))} <cite>{escape(EXPLANATIONS.get(method).paper)}</cite></details></p>'
+            f'<div class="columns" style="--columns:{columns}">{cells}</div></section>'
+        )
+    hatched = any(draw.unseen(heat, 64) for each in analysis.maps.values() for heat in each.values() if _is_map(heat))
+    note = f"{say('footnote')} {say('not_seen') if hatched else ''}"
+    return (
+        f"<div class=\"maps\" style=\"--picture:url('{base}');--ratio:{analysis.picture.width}/{analysis.picture.height}\">"
+        f'{"".join(rows)}<p class="note">{note}</p></div>'
+    )
+
+
+def _is_map(heat: Heat | NotOffered) -> bool:
+    return isinstance(heat, Heat)
+
+
+def _cell(
+    analysis: Analysis,
+    say: Say,
+    language: str,
+    name: str,
+    colour: str,
+    method: str,
+    bounds: tuple[float, float] | None,
+    colour_map: str,
+) -> str:
+    subject = say("fused") if name == FUSED else name
+    heat = analysis.maps[name][method]
+    head = f'<figcaption style="--colour:{colour}">{_dot(name)}{escape(subject)}</figcaption>'
+    if isinstance(heat, NotOffered):
+        reason = escape(say("not_offered", reason=translated(heat.reason, language)))
+        return f'<figure class="cell none">{head}<p>{reason}</p></figure>'
+    target = _first_name(analysis.labels[analysis.target])
+    alternative = escape(say("map_of", method=say(f"method.{method}"), subject=subject, target=target))
+    layers = f'<img class="heat" alt="{alternative}" src="{_uri(draw.layer(heat, bounds, colour_map, SIDE), "WEBP")}">'
+    hatching = draw.unseen(heat, SIDE)
+    if hatching:
+        layers += f'<img class="unseen" alt="" src="{_uri(hatching, "WEBP", lossless=True)}">'
+    return (
+        f'<figure class="cell">{head}<div class="stack">{layers}</div>{_bar(heat, bounds, colour_map)}'
+        f'<p class="figures">{_figures(analysis, say, heat, method)}</p></figure>'
+    )
+
+
+def _bar(heat: Heat, bounds: tuple[float, float], colour_map: str) -> str:
+    """The colour bar, with the values at its ends."""
+    stops = ",".join(draw.colour_bar(bounds[0] < 0, colour_map))
+    return (
+        f'<div class="scale"><span>{bounds[0]:.1g}</span>'
+        f'<i style="background:linear-gradient(90deg,{stops})"></i><span>{bounds[1]:.1g}</span></div>'
+    )
+
+
+def _figures(analysis: Analysis, say: Say, heat: Heat, method: str) -> str:
+    figures = heat.figures
+    if "relative_error" in figures:
+        difference = figures["picture"] - figures["baseline"]
+        if abs(difference) < 1e-6:
+            return say("adds_up.nothing")
+        text = say("adds_up", sum=f"{100 * figures['sum']:+.1f}", difference=f"{100 * difference:+.1f}")
+        more = say(
+            "adds_up.more",
+            target=_first_name(analysis.labels[analysis.target]),
+            picture=f"{100 * figures['picture']:.1f}",
+            baseline=f"{100 * figures['baseline']:.1f}",
+            error=f"{100 * figures['relative_error']:.2g}",
+            steps=f"{figures['steps']:.0f}",
+        )
+        return f'<span tabindex="0" title="{escape(more)}">{escape(text)}</span>'
+    if "members" in figures and figures["members"] < figures["of"]:
+        return escape(say("members", members=f"{figures['members']:.0f}", of=f"{figures['of']:.0f}"))
+    return "" if EXPLANATIONS.get(method).class_specific else escape(say("same_for_all"))
+
+
+def working(progress: Progress, say: Say) -> str:
+    """A bar and a sentence while the work goes on."""
+    words = {
+        "fetching": {"subject": progress.subject, "done": f"{progress.fetched[0] / 1e6:.0f}",
+                     "total": f"{progress.fetched[1] / 1e6:.0f}"},
+        "explaining": {"method": say(f"method.{progress.method}") if progress.method else "",
+                       "subject": say("fused") if progress.subject == FUSED else progress.subject},
+    }.get(progress.stage, {})  # fmt: skip
+    share = progress.fetched[0] / progress.fetched[1] if progress.fetched[1] else progress.done
+    text = escape(say(f"working.{progress.stage}", **words))
+    return (
+        f'<div class="status working" role="status"><progress max="1" value="{share:.3f}" aria-label="{text}"></progress>'
+        f"<span>{text}</span></div>"
+    )
+
+
+def notice(text: str, kind: str = "") -> str:
+    """One sentence above the results; kind "error" is read out at once."""
+    role = "alert" if kind == "error" else "status"
+    return f'<div class="status {kind}" role="{role}">{escape(text)}</div>' if text else ""
+
+
+def hint(fusion: str, say: Say) -> str:
+    """What the chosen fusion does, and its formula."""
+    entry = FUSIONS.get(fusion)
+    return (
+        f'<p class="hint">{escape(say(f"fusion.{fusion}.sentence"))} <code>{escape(entry.formula)}</code>'
+        f"{'<br><cite>' + escape(entry.paper) + '</cite>' if entry.paper else ''}</p>"
+    )
+
+
+def backbone_label(row: Backbone, here: bool, say: Say) -> str:
+    """A backbone in one line: family, size, and whether it has to be fetched."""
+    place = say("backbone.here") if here else say("backbone.download", megabytes=f"{row.bytes / 1e6:.0f}")
+    return f"{row.name} · {row.family} · {row.parameters / 1e6:.1f} M · {place}"
+
+
+def _uri(picture: Image.Image, kind: str, **options) -> str:
+    buffer = io.BytesIO()
+    settings: dict = {"quality": 88, "method": 2} if kind == "WEBP" else {}
+    picture.save(buffer, kind, **(settings | options))
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def order(names: Sequence[str], chosen: Sequence[str]) -> list[str]:
+    """The chosen ones in the order of all names, so that a colour belongs to a backbone and not to a click."""
+    return [name for name in names if name in set(chosen)]

@@ -1,0 +1,48 @@
+"""Every word of the page, one file per language, under the same keys.
+
+Static labels go to the browser with both languages (`gr.I18n`), which picks one; text made on the server follows the
+language that the browser asks for.
+"""
+
+from collections.abc import Callable
+
+from vitdemo.explain import BASELINES, EXPLANATIONS
+from vitdemo.fusion import FUSIONS
+from vitdemo.ui.text import en, zh
+
+Say = Callable[..., str]  # say("key", name=value) is the text in one language
+
+
+def _english() -> dict[str, str]:
+    """The file's own texts, and those that the registries already hold."""
+    texts = dict(en.TEXT)
+    for fusion in FUSIONS:
+        texts[f"fusion.{fusion.name}"] = fusion.title
+        texts[f"fusion.{fusion.name}.sentence"] = fusion.sentence
+    for explanation in EXPLANATIONS:
+        texts[f"method.{explanation.name}"] = explanation.title
+        texts[f"method.{explanation.name}.sentence"] = explanation.sentence
+        texts[f"method.{explanation.name}.limits"] = explanation.limits
+    for baseline in BASELINES:
+        texts[f"baseline.{baseline}"] = baseline
+    return texts
+
+
+LANGUAGES: dict[str, dict[str, str]] = {"en": _english(), "zh-CN": zh.TEXT}
+
+
+def language_of(accepted: str | None) -> str:
+    """The language to speak, from the browser's Accept-Language header."""
+    first = (accepted or "").split(",")[0].strip().lower()
+    return "zh-CN" if first.startswith("zh") else "en"
+
+
+def speaker(language: str) -> Say:
+    """A function from a key, and values for its gaps, to text in that language."""
+    texts = LANGUAGES[language]
+    return lambda key, **values: texts[key].format(**values) if values else texts[key]
+
+
+def translated(reason: str, language: str) -> str:
+    """Why something is not offered, in that language; English where it has not been translated."""
+    return zh.REASONS.get(reason, reason) if language == "zh-CN" else reason

@@ -1,0 +1,79 @@
+"""Long work in a thread of its own, watched by a generator that Gradio can stop.
+
+Gradio stops a generator at its next `yield`. The work itself asks before every forward pass whether it should go on,
+so that a cancelled analysis ends within one pass and not within one analysis.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from vitdemo.errors import Cancelled
+from vitdemo.pipeline import Progress
+
+T = TypeVar("T")
+POLL = 0.15  # seconds between two looks; a cancel is seen after that long at the latest
+
+
+class Run:
+    """One visitor's running work. It begins when `gate` lets it in, and ends early when `cancel` is called."""
+
+    def __init__(self, work: Callable[[Callable[[Progress], None]], T], gate: threading.Semaphore):
+        self._work = work
+        self._gate = gate
+        self._stop = threading.Event()
+        self._events: queue.SimpleQueue = queue.SimpleQueue()
+
+    def cancel(self) -> None:
+        self._stop.set()
+
+    @property
+    def cancelled(self) -> bool:
+        return self._stop.is_set()
+
+    def watch(self) -> Iterator[Progress | T]:
+        """Starts the work and yields its progress, again and again while it lasts, then its result.
+
+        Raises:
+            Whatever the work raised; `Cancelled` after `cancel`.
+        """
+        threading.Thread(target=self._run, daemon=True).start()
+        latest: Progress = Progress("queued", 0.0)
+        try:
+            while True:
+                try:
+                    kind, value = self._events.get(timeout=POLL)
+                except queue.Empty:
+                    yield latest
+                    continue
+                if kind == "error":
+                    raise value
+                if kind == "result":
+                    yield value
+                    return
+                if value.analysis is not None or self._events.empty():
+                    yield value
+                latest = Progress(value.stage, value.done, None, value.subject, value.method, value.fetched)
+        finally:
+            self._stop.set()
+
+    def _run(self) -> None:
+        try:
+            while not self._gate.acquire(timeout=POLL):
+                self._check()
+            try:
+                self._check()
+                self._events.put(("result", self._work(self._report)))
+            finally:
+                self._gate.release()
+        except BaseException as error:  # handed to the watcher, whatever it is
+            self._events.put(("error", error))
+
+    def _report(self, progress: Progress) -> None:
+        self._check()
+        self._events.put(("progress", progress))
+
+    def _check(self) -> None:
+        if self.cancelled:
+            raise Cancelled("Cancelled.")
