@@ -138,4 +138,63 @@ def read_sidecar(path: Path) -> Backbone:
         raise WeightsError(f"{path.name} is damaged ({error}); fetch the project again.") from None
 
 
-IMAGENET: tuple[Backbone, ...] = ()
+def _row(
+    name: str, family: str, tag: str, parameters: int, accuracy: float, paper: str, licence: str = "apache-2.0"
+) -> Backbone:
+    return Backbone(
+        name, "imagenet", family, tag, parameters, accuracy, licence=licence, paper=paper, hub=f"timm/{tag}"
+    )
+
+
+# Name, family, timm's tag, parameters, top-1, paper, licence. Top-1 on ImageNet-1k's validation pictures as published
+# in timm's results/results-imagenet.csv for the tag's own input size and crop; parameters and licences by timm 1.0.31.
+IMAGENET: tuple[Backbone, ...] = (
+    _row("vit_ti16", "ViT", "vit_tiny_patch16_224.augreg_in21k_ft_in1k", 5_717_416, 0.75454, "2106.10270"),
+    _row("vit_s16", "ViT", "vit_small_patch16_224.augreg_in21k_ft_in1k", 22_050_664, 0.81384, "2106.10270"),
+    _row("vit_b16", "ViT", "vit_base_patch16_224.augreg2_in21k_ft_in1k", 86_567_656, 0.85096, "2106.10270"),
+    _row("vit_b32", "ViT", "vit_base_patch32_224.augreg_in21k_ft_in1k", 88_224_232, 0.80716, "2106.10270"),
+    _row("vit_l16", "ViT", "vit_large_patch16_224.augreg_in21k_ft_in1k", 304_326_632, 0.85834, "2106.10270"),
+    _row("clip_b16", "CLIP", "vit_base_patch16_clip_224.openai_ft_in1k", 86_568_424, 0.85292, "2103.00020"),
+    _row("deit_ti", "DeiT", "deit_tiny_patch16_224.fb_in1k", 5_717_416, 0.72172, "2012.12877"),
+    _row("deit_s", "DeiT", "deit_small_patch16_224.fb_in1k", 22_050_664, 0.79844, "2012.12877"),
+    _row(
+        "deit_ti_distilled", "DeiT distilled", "deit_tiny_distilled_patch16_224.fb_in1k", 5_910_800, 0.745, "2012.12877"
+    ),
+    _row(
+        "deit_s_distilled",
+        "DeiT distilled",
+        "deit_small_distilled_patch16_224.fb_in1k",
+        22_436_432,
+        0.81218,
+        "2012.12877",
+    ),
+    _row(
+        "deit_b_distilled",
+        "DeiT distilled",
+        "deit_base_distilled_patch16_224.fb_in1k",
+        87_338_192,
+        0.83386,
+        "2012.12877",
+    ),
+    _row("deit3_s", "DeiT III", "deit3_small_patch16_224.fb_in22k_ft_in1k", 22_059_496, 0.83074, "2204.07118"),
+    _row("cait_xxs24", "CaiT", "cait_xxs24_224.fb_dist_in1k", 11_956_264, 0.78384, "2103.17239"),
+    _row("cait_s24", "CaiT", "cait_s24_224.fb_dist_in1k", 46_916_200, 0.83442, "2103.17239"),
+    _row("crossvit_s", "CrossViT", "crossvit_small_240.in1k", 26_856_272, 0.81016, "2103.14899"),
+    _row("swin_t", "Swin", "swin_tiny_patch4_window7_224.ms_in1k", 28_288_354, 0.81376, "2103.14030", "mit"),
+    _row("swinv2_t", "Swin", "swinv2_tiny_window8_256.ms_in1k", 28_347_154, 0.8182, "2111.09883", "mit"),
+    _row("mobilevit_s", "MobileViT", "mobilevit_s.cvnets_in1k", 5_578_632, 0.78312, "2110.02178", "cvnets-license"),
+    _row("levit_256", "LeViT", "levit_256.fb_dist_in1k", 18_893_876, 0.81514, "2104.01136"),
+    _row("convit_ti", "ConViT", "convit_tiny.fb_in1k", 5_710_512, 0.73112, "2103.10697"),
+    _row("convit_s", "ConViT", "convit_small.fb_in1k", 27_777_322, 0.8142, "2103.10697"),
+    _row("beit_b16", "BEiT", "beit_base_patch16_224.in22k_ft_in22k_in1k", 86_530_984, 0.85212, "2106.08254"),
+    _row("eva02_ti14", "EVA-02", "eva02_tiny_patch14_336.mim_in22k_ft_in1k", 5_756_584, 0.8063, "2303.11331", "mit"),
+    _row(
+        "vit_r26_s32",
+        "ViT-ResNet hybrid",
+        "vit_small_r26_s32_224.augreg_in21k_ft_in1k",
+        36_431_912,
+        0.81864,
+        "2106.10270",
+    ),
+    _row("resnet50", "ResNet", "resnet50.tv_in1k", 25_557_032, 0.7613, "1512.03385", "bsd-3-clause"),
+)

@@ -244,7 +244,10 @@ def _fill(row: Backbone, file) -> tuple[nn.Module, Mapping]:
             body.load_state_dict({name: value.float() for name, value in load_file(file).items()})
             return body, row.transform
         body = timm.create_model(
-            row.architecture, pretrained=True, pretrained_cfg_overlay={"file": str(file)}, **row.arguments
+            row.architecture,
+            pretrained=True,
+            pretrained_cfg_overlay={"file": str(file), "custom_load": False},
+            **row.arguments,
         )
         return body, timm.data.resolve_model_data_config(body)
     except WeightsError:
