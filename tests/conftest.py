@@ -40,9 +40,9 @@ def write_backbone(folder: Path, name: str, labels=LABELS, collection: str = "ti
     architecture, arguments, size = TINY[name]
     torch.manual_seed(sorted(TINY).index(name))
     body = timm.create_model(architecture, num_classes=len(labels), **arguments)
-    with torch.no_grad():  # timm starts heads at or near zero, which would make every prediction the same
-        for parameter in body.get_classifier().parameters() if name != "distilled" else body.parameters():
-            parameter.normal_(std=0.3)
+    for part, parameter in body.named_parameters():  # timm starts heads near zero, and attention near uniform
+        if part.startswith(("head", "fc")) or "qkv" in part or "relative_position" in part:
+            torch.nn.init.normal_(parameter, std=0.5 if "qkv" in part else 0.3)
     save_file(
         {key: value.half().contiguous() for key, value in body.state_dict().items()}, folder / f"{name}.safetensors"
     )

@@ -38,7 +38,7 @@ def rollout(
     for name, share in (("residual", residual), ("discard", discard)):
         if not 0 <= share < 1:
             raise VitdemoError(f"{name} is {share}; allowed: 0 to below 1.")
-    if len(matrices) != layout.layers or any(m.shape[-2:] != (layout.tokens,) * 2 for m in matrices):
+    if len(matrices) != layout.layers or any(m.shape[1:] != (layout.tokens,) * 2 for m in matrices):
         shapes = sorted({tuple(m.shape) for m in matrices})
         raise VitdemoError(
             f"Recorded {len(matrices)} attention matrices of shapes {shapes}; "

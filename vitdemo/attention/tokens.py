@@ -34,7 +34,7 @@ def layout_of(body: nn.Module, size: tuple[int, int]) -> Layout | NotOffered:
     Returns:
         The layout, or why attention rollout has no checked form for this architecture.
     """
-    from timm.layers import PatchEmbed
+    from timm.layers import Attention, PatchEmbed
     from timm.models.beit import Beit
     from timm.models.deit import VisionTransformerDistilled
     from timm.models.vision_transformer import Block, VisionTransformer
@@ -42,7 +42,9 @@ def layout_of(body: nn.Module, size: tuple[int, int]) -> Layout | NotOffered:
 
     if type(body) not in (VisionTransformer, VisionTransformerDistilled, Beit):
         return NotOffered(_reason(body))
-    if type(body) is not Beit and not all(type(block) is Block for block in body.blocks):
+    if type(body) is not Beit and not all(
+        type(block) is Block and type(block.attn) is Attention for block in body.blocks
+    ):
         return NotOffered("its blocks are not plain transformer blocks, for which alone rollout was checked")
     if not isinstance(body.patch_embed, (PatchEmbed, HybridEmbed)):
         return NotOffered("its patches are not laid out on a plain grid")
@@ -68,8 +70,9 @@ def _grid(patch_embed: nn.Module, size: tuple[int, int]) -> tuple[int, int]:
 
 _REASONS = {
     "ResNet": "a convolutional network has no attention",
-    "ByobNet": "MobileViT attends within each pixel phase and convolves in between: no token stands for one patch",
-    "SwinTransformer": "Swin attends within shifted windows; its rollout is an extension that has not been checked here",
+    "MobileVitBlock": "MobileViT attends within each pixel phase and convolves in between: no token is one patch",
+    "MobileVitV2Block": "MobileViTv2 scores each patch for all others at once: it has no attention from patch to patch",
+    "SwinTransformer": "Swin attends within shifted windows; its rollout is an extension not checked here",
     "Cait": "CaiT mixes its heads before and after the softmax; its rollout has not been checked here",
     "CrossVit": "CrossViT attends in two branches of different patch sizes; its rollout has not been checked here",
     "Levit": "LeViT drops three quarters of its tokens on the way; its rollout has not been checked here",
@@ -79,8 +82,10 @@ _REASONS = {
 
 
 def _reason(body: nn.Module) -> str:
-    for kind in type(body).__mro__:
-        for name, reason in _REASONS.items():
-            if kind.__name__.startswith(name):
-                return reason
+    """Of the architecture, or of a block that decides."""
+    for module in body.modules():
+        for kind in type(module).__mro__:
+            for name, reason in _REASONS.items():
+                if kind.__name__.startswith(name):
+                    return reason
     return f"{type(body).__name__} is not an architecture for which rollout was checked"
