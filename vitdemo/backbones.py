@@ -68,6 +68,15 @@ class Catalogue:
             raise UnknownNameError("collection", collection, self.collections())
         return rows
 
+    def suggested(self, collection: str, count: int = 3) -> list[str]:
+        """Names to begin with: the smallest backbone of each of a few families, in the catalogue's order."""
+        members = self.members(collection)
+        smallest: dict[str, Backbone] = {}
+        for row in sorted(members, key=lambda row: row.parameters):
+            smallest.setdefault(row.family, row)
+        chosen = [row.name for row in smallest.values()][:count]
+        return [row.name for row in members if row.name in chosen]
+
     def get(self, collection: str, names: Iterable[str]) -> list[Backbone]:
         """The backbones of these names, in this order.
 

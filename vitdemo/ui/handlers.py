@@ -85,7 +85,7 @@ class Handlers:
     def start(self) -> Request:
         """The request that the page opens with."""
         collection = self.catalogue.collections()[0]
-        return Request(collection, tuple(row.name for row in self.catalogue.members(collection)[:3]))
+        return Request(collection, tuple(self.catalogue.suggested(collection)))
 
     def names(self, collection: str) -> list[str]:
         return [row.name for row in self.catalogue.members(collection)]
@@ -125,7 +125,7 @@ class Handlers:
     def pick_collection(self, collection: str, request: gr.Request) -> list:
         """Backbones, targets and samples of another collection: [backbones, target, gallery]."""
         say = _say(request)
-        chosen = self.names(collection)[:3]
+        chosen = self.catalogue.suggested(collection)
         gallery = gr.update(value=self.gallery(collection))
         return [self._offer(collection, chosen, say), self._targets(collection, "", say), gallery]
 
@@ -159,7 +159,9 @@ class Handlers:
             if sample and key in self._opened:
                 yield self._shown(self._opened[key], sample, scale, colours, say, language)
                 return
-            run = Run(lambda report: analyse(images.load(picture), wanted, self.catalogue, self.models, report), self._gate)
+            run = Run(
+                lambda report: analyse(images.load(picture), wanted, self.catalogue, self.models, report), self._gate
+            )
             yield changes(status=render.working(Progress("queued", 0.0), say), running=run)
             for now in run.watch():
                 if isinstance(now, Progress):
@@ -274,7 +276,7 @@ class Handlers:
                 raise VitdemoError(f"Unknown options {unknown}; allowed: {[field.name for field in fields(Options)]}.")
             wanted = Request(
                 collection,
-                tuple(backbones or self.names(collection)[:3]),
+                tuple(backbones or self.catalogue.suggested(collection)),
                 fusion,
                 tuple(["rollout", "integrated_gradients"] if explanations is None else explanations),
                 target or None,

@@ -27,17 +27,13 @@ COPY_LINK = """() => {
 }"""
 
 
-class Picture(gr.Image):
-    """A picture component that hands over the uploaded file unread.
+def unread(payload) -> str | None:
+    """Hands over the uploaded file unread, in place of `gr.Image.preprocess`.
 
     Gradio would decode it with Pillow first: whatever the file pretends to be, and with the wrong result for 16 bits,
     transparency and rotation. `images.load` is the only gate.
     """
-
-    is_template = True
-
-    def preprocess(self, payload):
-        return payload.path if payload else None
+    return payload.path if payload else None
 
 
 def settings(say, handlers: Handlers) -> dict[str, gr.components.Component]:
@@ -63,7 +59,11 @@ def settings(say, handlers: Handlers) -> dict[str, gr.components.Component]:
         for name in handlers.catalogue.collections()
     ]
     made["collection"] = gr.Radio(
-        collections, value=first["collection"], label=say("collection"), info=say("collection.info"), elem_id="collection"
+        collections,
+        value=first["collection"],
+        label=say("collection"),
+        info=say("collection.info"),
+        elem_id="collection",
     )
     made["backbones"] = gr.CheckboxGroup(
         handlers.choices(start.collection, lambda key, **v: LANGUAGES["en"][key].format(**v)),
@@ -108,9 +108,7 @@ def settings(say, handlers: Handlers) -> dict[str, gr.components.Component]:
 def build(handlers: Handlers) -> gr.Blocks:
     """The page. Nothing is loaded or launched."""
     say = gr.I18n(**LANGUAGES)
-    with gr.Blocks(
-        title="vitdemo", analytics_enabled=False, delete_cache=(3600, 7200), fill_width=True
-    ) as page:
+    with gr.Blocks(title="vitdemo", analytics_enabled=False, delete_cache=(3600, 7200), fill_width=True) as page:
         page.texts = say
         with gr.Row(elem_id="head"):
             gr.Markdown("# vitdemo", elem_id="name", container=False)
@@ -118,7 +116,7 @@ def build(handlers: Handlers) -> gr.Blocks:
             copy = gr.Button(say("copy_link"), size="sm", scale=0, min_width=120, elem_id="copy")
         with gr.Row(elem_id="page", equal_height=False):
             with gr.Column(elem_id="pane-picture"):
-                picture = Picture(
+                picture = gr.Image(
                     type="filepath",
                     image_mode=None,
                     sources=["upload", "clipboard", "webcam"],
@@ -127,6 +125,7 @@ def build(handlers: Handlers) -> gr.Blocks:
                     elem_id="picture",
                     buttons=[],
                 )
+                picture.preprocess = unread
                 with gr.Row():
                     analyse = gr.Button(say("analyse"), variant="primary", scale=3, elem_id="analyse")
                     cancel = gr.Button(say("cancel"), scale=1, min_width=80, elem_id="cancel")
@@ -172,7 +171,8 @@ def build(handlers: Handlers) -> gr.Blocks:
                 maps = gr.HTML(elem_id="maps")
                 with gr.Row(elem_id="downloads"):
                     takes = {
-                        name: gr.Button(say(name), size="sm", elem_id=f"take-{name}") for name in ("figure", "raw", "json")
+                        name: gr.Button(say(name), size="sm", elem_id=f"take-{name}")
+                        for name in ("figure", "raw", "json")
                     }
                     file = gr.DownloadButton("file", visible="hidden", elem_id="file")
             with gr.Column(elem_id="pane-settings"):

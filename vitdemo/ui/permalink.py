@@ -42,20 +42,17 @@ def from_query(
     request = start
     if query.get("collection", start.collection) != start.collection:
         try:
-            members = catalogue.members(query["collection"])
-            request = replace(request, collection=query["collection"], backbones=tuple(m.name for m in members[:3]))
+            names = catalogue.suggested(query["collection"])
+            request = replace(request, collection=query["collection"], backbones=tuple(names))
         except VitdemoError:
             ignored.append("collection")
     for name in PLAIN[1:]:
         if name in query:
             value = tuple(filter(None, query[name].split(","))) if name in LISTS else query[name]
-            request = _tried(lambda value=value, name=name: replace(request, **{name: value}), request, name, catalogue, ignored)
+            request = _tried(request, {name: value}, catalogue, ignored)
     for field in fields(Options):
         if field.name in query:
-            change = lambda field=field: replace(  # noqa: E731  it must not run before it is guarded
-                request, options=replace(request.options, **{field.name: _number(query[field.name], field.type)})
-            )
-            request = _tried(change, request, field.name, catalogue, ignored)
+            request = _tried(request, {field.name: query[field.name]}, catalogue, ignored)
     sample = query.get("sample", "")
     if sample and sample not in samples:
         ignored.append("sample")
@@ -63,15 +60,17 @@ def from_query(
     return request, sample, ignored
 
 
-def _tried(change, request: Request, name: str, catalogue: Catalogue, ignored: list[str]) -> Request:
+def _tried(request: Request, change: Mapping, catalogue: Catalogue, ignored: list[str]) -> Request:
+    """The request with one field or option changed, or as it was if that is not allowed."""
+    ((name, value),) = change.items()
     try:
-        changed = change()
+        if name in PLAIN:
+            changed = replace(request, **change)
+        else:
+            kind = type(getattr(request.options, name))
+            changed = replace(request, options=replace(request.options, **{name: kind(value)}))
         check(changed, catalogue)
         return changed
     except (VitdemoError, ValueError):
         ignored.append(name)
         return request
-
-
-def _number(text: str, kind: type) -> str | int | float:
-    return kind(text)

@@ -56,7 +56,7 @@ def answer(analysis: Analysis, say: Say, colours: Mapping[str, str], sample: str
     return f"""<section class="answer" aria-live="polite">
   <h2><span class="top">{_short(label)} <b>{percent(probability)}</b></span>
     <span class="verdict">{escape(verdict(analysis, say))}</span></h2>
-  <p class="ran"><span title="{escape(say('agreement.more'))}">{agreement}</span> · {escape(ran)}</p>
+  <p class="ran"><span title="{escape(say("agreement.more"))}">{agreement}</span> · {escape(ran)}</p>
   <div class="columns" style="--columns:{len(cards)}">{"".join(cards)}</div>
 </section>"""
 
@@ -110,9 +110,7 @@ def _short(label: str) -> str:
     return escape(_first_name(label))
 
 
-def maps(
-    analysis: Analysis, say: Say, language: str, colours: Mapping[str, str], scale: str, colour_map: str
-) -> str:
+def maps(analysis: Analysis, say: Say, language: str, colours: Mapping[str, str], scale: str, colour_map: str) -> str:
     """Every map over the picture, one row per method and one column per subject."""
     if not analysis.request.explanations:
         return f'<p class="empty">{say("no_methods")}</p>'
@@ -125,17 +123,18 @@ def maps(
             _cell(analysis, say, language, name, colours[name], method, bounds.get((name, method)), colour_map)
             for name, each in analysis.maps.items()
         )
+        limits = f"{escape(say(f'method.{method}.limits'))} <cite>{escape(EXPLANATIONS.get(method).paper)}</cite>"
         rows.append(
             f'<section class="method"><h3>{say(f"method.{method}")}</h3>'
             f'<p class="sentence">{escape(say(f"method.{method}.sentence"))} '
             f'<details class="limits"><summary>{say("limits")}</summary>'
-            f'{escape(say(f"method.{method}.limits"))} <cite>{escape(EXPLANATIONS.get(method).paper)}</cite></details></p>'
+            f"{escape(say(f'method.{method}.limits'))} <cite>{escape(EXPLANATIONS.get(method).paper)}</cite></details></p>"
             f'<div class="columns" style="--columns:{columns}">{cells}</div></section>'
         )
     hatched = any(draw.unseen(heat, 64) for each in analysis.maps.values() for heat in each.values() if _is_map(heat))
     note = f"{say('footnote')} {say('not_seen') if hatched else ''}"
     return (
-        f"<div class=\"maps\" style=\"--picture:url('{base}');--ratio:{analysis.picture.width}/{analysis.picture.height}\">"
+        f'<div class="maps" style="--picture:url(\'{base}\');--ratio:{analysis.picture.width}/{analysis.picture.height}">'
         f'{"".join(rows)}<p class="note">{note}</p></div>'
     )
 
@@ -212,10 +211,8 @@ def working(progress: Progress, say: Say) -> str:
     }.get(progress.stage, {})  # fmt: skip
     share = progress.fetched[0] / progress.fetched[1] if progress.fetched[1] else progress.done
     text = escape(say(f"working.{progress.stage}", **words))
-    return (
-        f'<div class="status working" role="status"><progress max="1" value="{share:.3f}" aria-label="{text}"></progress>'
-        f"<span>{text}</span></div>"
-    )
+    bar = f'<progress max="1" value="{share:.3f}" aria-label="{text}"></progress>'
+    return f'<div class="status working" role="status">{bar}<span>{text}</span></div>'
 
 
 def notice(text: str, kind: str = "") -> str:

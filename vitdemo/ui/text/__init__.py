@@ -44,5 +44,8 @@ def speaker(language: str) -> Say:
 
 
 def translated(reason: str, language: str) -> str:
-    """Why something is not offered, in that language; English where it has not been translated."""
-    return zh.REASONS.get(reason, reason) if language == "zh-CN" else reason
+    """Why something is not offered, in that language; sentence by sentence, since reasons are joined."""
+    if language == "zh-CN":
+        for english, chinese in zh.REASONS.items():
+            reason = reason.replace(english, chinese)
+    return reason

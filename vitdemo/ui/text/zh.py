@@ -123,9 +123,39 @@ TEXT = {
     "no_methods": "没有选择热图：请在“热图”下勾选一项或多项。",
     "unexpected": "发生了不该发生的错误。服务器继续运行，详情见其日志。",
     "link_ignored": "链接中有一部分无法识别，已忽略：{what}。",
-    "footnote": "热图显示的是方法算出的结果，而不是网络的想法。红色支持该类别，蓝色反对；没有正负号的热图由暗到亮。逐像素的热图略作平滑以便观看，原始数值见下载文件。",
+    "footnote": (
+        "热图显示的是方法算出的结果，而不是网络的想法。红色支持该类别，蓝色反对；没有正负号的热图由暗到亮。"
+        "逐像素的热图略作平滑以便观看，原始数值见下载文件。"
+    ),
 }
 
+# Why a map is not offered: parts of the sentences that `attention.tokens` and `explain` make.
 REASONS = {
     "a convolutional network has no attention": "卷积网络没有注意力",
+    "MobileViT attends within each pixel phase and convolves in between: no token is one patch": (
+        "MobileViT 在各像素相位内做注意力，中间夹着卷积：没有哪个词元对应一个小块"
+    ),
+    "MobileViTv2 scores each patch for all others at once: it has no attention from patch to patch": (
+        "MobileViTv2 一次为每个小块打一个分：没有小块之间的注意力"
+    ),
+    "Swin attends within shifted windows; its rollout is an extension not checked here": (
+        "Swin 在移动窗口内做注意力；它的展开是一种尚未在此验证的推广"
+    ),
+    "CaiT mixes its heads before and after the softmax; its rollout has not been checked here": (
+        "CaiT 在 softmax 前后混合注意力头；它的展开尚未在此验证"
+    ),
+    "CrossViT attends in two branches of different patch sizes; its rollout has not been checked here": (
+        "CrossViT 有两条块大小不同的分支；它的展开尚未在此验证"
+    ),
+    "LeViT drops three quarters of its tokens on the way; its rollout has not been checked here": (
+        "LeViT 途中丢弃四分之三的词元；它的展开尚未在此验证"
+    ),
+    "ConViT mixes attention with fixed positions; its rollout has not been checked here": (
+        "ConViT 把注意力与固定位置混合；它的展开尚未在此验证"
+    ),
+    "XCiT attends over channels, not over places": "XCiT 的注意力作用于通道，而不是位置",
+    ". Integrated gradients and occlusion work for every backbone.": "。积分梯度和遮挡适用于每个骨干网络。",
+    "majority vote jumps from class to class, so it has no gradient; occlusion works.": (
+        "多数表决会在类别之间跳变，没有梯度；可以用遮挡。"
+    ),
 }

@@ -1,0 +1,93 @@
+"""The real program in a process of its own, and a real browser in front of it."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 180
+PATIENCE = 120_000  # milliseconds; a busy machine is no reason to fail
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """The address of `python app.py`, with what it printed in `server.log`."""
+    port = free_port()
+    logged = tmp_path_factory.mktemp("server") / "server.log"
+    environment = os.environ | {"GRADIO_TEMP_DIR": str(logged.parent / "gradio"), "HF_HUB_OFFLINE": "1"}
+    with logged.open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "app.py", "--port", str(port)], cwd=ROOT, stdout=log, stderr=log, env=environment
+        )
+        try:
+            address = f"http://127.0.0.1:{port}/"
+            _wait(process, address, logged)
+            yield address
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def _wait(process: subprocess.Popen, address: str, logged: Path) -> None:
+    for _ in range(START_SECONDS * 2):
+        if process.poll() is not None:
+            pytest.fail(f"app.py ended with {process.returncode}:\n{logged.read_text()[-2000:]}")
+        try:
+            urllib.request.urlopen(address, timeout=2).read()
+            return
+        except OSError:
+            time.sleep(0.5)
+    pytest.fail(f"app.py did not answer in {START_SECONDS} s:\n{logged.read_text()[-2000:]}")
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A Chromium; without one the tests fail in CI and are skipped elsewhere."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not path:
+        reason = "no Chromium found: install one (Debian: apt-get install chromium) to run the browser tests"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium, server):
+    """visit(query="", width=1440, …) opens the page as a new visitor and waits until it is alive."""
+    contexts, complaints = [], []
+
+    def open_page(query: str = "", width: int = 1440, height: int = 900, **options):
+        context = chromium.new_context(viewport={"width": width, "height": height}, **options)
+        context.set_default_timeout(PATIENCE)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(server + query)
+        page.wait_for_selector("#maps .maps")
+        page.wait_for_selector("#status .working", state="detached")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not complaints, complaints

@@ -1,0 +1,199 @@
+"""What a visitor does, in a browser."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import paint
+from vitdemo.images import load
+from vitdemo.samples import draw
+
+
+@pytest.fixture
+def photograph(tmp_path):
+    """A picture that is not among the samples."""
+    path = tmp_path / "garden.jpg"
+    Image.fromarray(draw(["sunflowers"], seed=321, size=256).picture).save(path, quality=92)
+    return path
+
+
+def upload(page, path):
+    page.get_by_label("remove").or_(page.get_by_label("Clear")).first.click()
+    page.locator("#picture input[type=file]").set_input_files(path)
+
+
+def settled(page):
+    page.wait_for_selector("#status .working", state="detached")
+
+
+def test_page_is_alive_with_a_sample_analysed(visit):
+    page = visit()
+    assert page.locator("#answer .card").count() == 4
+    assert page.locator("#maps .method").count() == 2
+    assert page.locator("#maps .cell img.heat").count() == 7  # a ResNet has no attention to roll out
+    assert "sample" in page.locator(".ran").inner_text()
+    assert re.search(r"adds up to [+-]", page.locator("#maps").inner_text())
+
+
+def test_upload_gives_a_result(visit, photograph):
+    page = visit()
+    before = page.locator("#maps .maps").get_attribute("style")
+    upload(page, photograph)
+    page.wait_for_function("old => document.querySelector('#maps .maps').getAttribute('style') !== old", arg=before)
+    settled(page)
+    assert "sample" not in page.locator(".ran").inner_text()
+    assert "sunflowers" in page.locator("#answer .top").inner_text()
+    assert "sample=" not in page.url
+
+
+def test_bad_file_gives_one_sentence_and_loses_nothing(visit, photograph, tmp_path):
+    page = visit()
+    before = page.locator("#answer .top").inner_text()
+    broken = tmp_path / "notes.png"
+    broken.write_text("these are notes, not a picture")
+    upload(page, broken)
+    sentence = page.locator("#status .error")
+    sentence.wait_for()
+    assert "JPEG, PNG, WebP, GIF" in sentence.inner_text() and "/" not in sentence.inner_text()
+    assert sentence.get_attribute("role") == "alert"
+    assert page.locator("#answer .top").inner_text() == before
+    upload(page, photograph)
+    page.wait_for_selector("#status .error", state="detached")
+    settled(page)
+    assert "sunflowers" in page.locator("#answer .top").inner_text()
+
+
+def test_cancel_stops_at_once_and_keeps_what_was_there(visit):
+    page = visit()
+    before = page.locator("#maps .maps").inner_html()
+    page.locator("#methods").get_by_text("Occlusion").click()
+    page.locator("#more").get_by_text("Settings of the maps").click()
+    patches = page.locator("#set-patches input[type=number]")
+    patches.fill("32")
+    patches.press("Enter")
+    page.locator("#analyse").click()
+    page.wait_for_selector("#status .working")
+    page.wait_for_timeout(1500)
+    page.locator("#cancel").click()
+    page.wait_for_selector("#status .working", state="detached", timeout=5000)
+    assert "Cancelled" in page.locator("#status").inner_text()
+    assert page.locator("#maps .maps").inner_html() == before
+    page.locator("#methods").get_by_text("Occlusion").click()
+    page.locator("#analyse").click()
+    page.wait_for_function("() => !document.querySelector('#status').innerText.includes('Cancelled')")
+    settled(page)
+    assert page.locator("#maps .method").count() == 2
+
+
+def test_opacity_asks_the_server_nothing(visit):
+    page = visit()
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    slider = page.locator("#opacity input[type=range]")
+    slider.focus()
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_function("() => document.documentElement.style.getPropertyValue('--opacity') === '0.8'")
+    shown = page.locator("#maps img.heat").first.evaluate("image => getComputedStyle(image).opacity")
+    assert float(shown) == pytest.approx(0.8)
+    assert not [url for url in asked if "queue" in url or "call" in url]
+
+
+def test_colours_change_the_maps_and_nothing_else(visit):
+    page = visit()
+    before = page.locator("#maps img.heat").first.get_attribute("src")
+    ran = page.locator(".ran").inner_text()
+    page.locator("#colours input").click()
+    page.get_by_role("option", name="cividis").click()
+    page.wait_for_function("old => document.querySelector('#maps img.heat').src !== old", arg=before)
+    assert page.locator(".ran").inner_text() == ran
+
+
+def test_target_changes_gradient_maps_and_not_rollout(visit):
+    page = visit()
+    rollout = page.locator("#maps .method").nth(0).locator("img.heat").nth(1)
+    gradients = page.locator("#maps .method").nth(1).locator("img.heat").nth(1)
+    before = rollout.get_attribute("src"), gradients.get_attribute("src")
+    page.locator("#target input").click()
+    page.get_by_role("option", name="tulips").click()
+    if "about" in page.locator("#analyse").inner_text():
+        page.locator("#analyse").click()
+    page.wait_for_function("() => location.search.includes('target=tulips')")
+    settled(page)
+    assert rollout.get_attribute("src") == before[0]
+    assert gradients.get_attribute("src") != before[1]
+    assert "tulips" in gradients.get_attribute("alt")
+
+
+def test_link_restores_what_it_says(visit):
+    page = visit("?collection=flowers&backbones=vit,resnet&fusion=geometric&explanations=rollout&head_fusion=max")
+    assert page.locator("#answer .card").count() == 3
+    assert page.locator("#maps .method").count() == 1
+    assert "Geometric mean" in page.locator(".ran").inner_text()
+    assert "head_fusion=max" in page.url and "backbones=vit,resnet" in page.url
+
+
+def test_link_with_nonsense_says_so_and_works(visit):
+    page = visit("?backbones=hf-hub:evil/model&steps=9999999&fusion=%3Cscript%3E&sample=../../etc/passwd")
+    assert page.locator("#answer .card").count() == 4
+
+
+def test_downloads(visit, tmp_path):
+    page = visit()
+    for name, suffix in (("figure", "png"), ("raw", "npz"), ("json", "json")):
+        with page.expect_download() as download:
+            page.locator(f"#take-{name}").click()
+        path = tmp_path / download.value.suggested_filename
+        download.value.save_as(path)
+        assert path.suffix == f".{suffix}"
+        if suffix == "png":
+            assert load(path).width > 600
+        elif suffix == "npz":
+            maps = np.load(path)
+            assert maps["fused/rollout"].ndim == 2 and np.isfinite(maps["vit/integrated_gradients"]).all()
+        else:
+            result = json.loads(path.read_text())
+            assert result["fused"]["top"] in result["fused"]["probabilities"]
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_no_sideways_scrolling(visit, width):
+    page = visit(width=width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_phone_shows_picture_then_answer_then_maps_then_settings(visit):
+    page = visit(width=390, height=844)
+    tops = [page.locator(f"#{name}").bounding_box()["y"] for name in ("picture", "answer", "maps", "pane-settings")]
+    assert tops == sorted(tops)
+
+
+def test_chinese_browser_sees_chinese(visit):
+    page = visit(locale="zh-CN")
+    text = page.locator("body").inner_text()
+    for words in ("注意力展开", "积分梯度", "骨干网络", "分析", "取消", "融合"):
+        assert words in text
+    for words in ("Attention rollout", "Backbones", "Analyse", "Cancel", "weight"):
+        assert words not in text
+
+
+def test_dark_page_is_dark(visit):
+    page = visit("?__theme=dark")
+    light = page.locator("body").evaluate("body => getComputedStyle(body).backgroundColor")
+    assert max(int(part) for part in re.findall(r"\d+", light)[:3]) < 80
+    assert "__theme=dark" in page.url
+
+
+def test_tall_picture(visit, tmp_path):
+    page = visit()
+    path = tmp_path / "tower.png"
+    paint(40, 400).save(path)
+    before = page.locator("#maps .maps").get_attribute("style")
+    upload(page, path)
+    page.wait_for_function("old => document.querySelector('#maps .maps').getAttribute('style') !== old", arg=before)
+    settled(page)
+    assert page.locator("#maps img.unseen").count() == 7
+    assert "Hatched" in page.locator("#maps .note").inner_text()
