@@ -18,7 +18,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def build(options: argparse.Namespace):
-    """The page as a `gr.Blocks`, not launched, without any model loaded.
+    """The page as a `gr.Blocks`, not launched, without any model loaded, and the handlers behind it.
 
     Raises:
         VitdemoError: an option is not allowed here.
@@ -28,13 +28,14 @@ def build(options: argparse.Namespace):
     from vitdemo.ui.pictures import samples
 
     catalogue = host.catalogue(options)
-    return build_page(Handlers(catalogue, host.models(options), samples(catalogue)))
+    handlers = Handlers(catalogue, host.models(options), samples(catalogue))
+    return build_page(handlers), handlers
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
-        page = build(options)
+        page, handlers = build(options)
     except VitdemoError as error:
         print(error, file=sys.stderr)
         return 2
@@ -45,8 +46,11 @@ def main(arguments: list[str] | None = None) -> int:
         server_port=options.port,
         share=options.share,
         inbrowser=options.open,
+        prevent_thread_lock=True,
         **launch_options(page),
     )
+    handlers.warm()
+    page.block_thread()
     return 0
 
 

@@ -93,6 +93,10 @@ class Handlers:
     def labels(self, collection: str) -> list[str]:
         return list(labels_of(self.catalogue.members(collection)[0]))
 
+    def megabytes(self, row: Backbone) -> float:
+        """What a backbone's file weighs."""
+        return (row.file.stat().st_size if row.file else row.bytes) / 1e6
+
     def is_here(self, row: Backbone) -> bool:
         """Whether a backbone's weights are on this machine."""
         return row.file is not None or self.models.fetcher.is_cached(row.hub, revision=row.revision)
@@ -100,7 +104,7 @@ class Handlers:
     def choices(self, collection: str, say: Say) -> list[tuple[str, str]]:
         """Backbones to tick, each in one line."""
         members = self.catalogue.members(collection)
-        return [(render.backbone_label(row, self.is_here(row), say), row.name) for row in members]
+        return [(render.backbone_label(row, self.megabytes(row), self.is_here(row), say), row.name) for row in members]
 
     def gallery(self, collection: str) -> list[str]:
         return [str(path) for path in self.samples.get(collection, {}).values()]
@@ -144,6 +148,13 @@ class Handlers:
         return [name, str(path)]
 
     # The analysis
+
+    def warm(self) -> None:
+        """Analyses the sample that the page opens with, so that the first visitor finds it done."""
+        wanted = self.start()
+        for name, path in list(self.samples.get(wanted.collection, {}).items())[:1]:
+            with self._gate:
+                self._remember((name, wanted), analyse(images.load(path), wanted, self.catalogue, self.models))
 
     def run(self, request: gr.Request, picture, sample, scale, colours, running, last, *values) -> Iterator[list]:
         """Analyses and shows; what was there before stays until there is something new."""

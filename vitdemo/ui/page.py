@@ -1,5 +1,6 @@
 """The layout, and which handler answers which control."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import gradio as gr
@@ -224,14 +225,15 @@ def build(handlers: Handlers) -> gr.Blocks:
 def _endpoint(handlers: Handlers) -> None:
     """The named endpoint /analyse, with an input for each of its arguments."""
     start = handlers.start()
+    everyone = list(dict.fromkeys(row.name for row in handlers.catalogue))
     inputs = [
-        gr.File(label="picture", type="filepath", visible=False),
-        gr.Textbox(start.collection, label="collection", visible=False),
-        gr.JSON(list(start.backbones), label="backbones: list of names", visible=False),
-        gr.Textbox(start.fusion, label="fusion", visible=False),
-        gr.JSON(list(start.explanations), label="explanations: list of names", visible=False),
-        gr.Textbox("", label="target class; empty for the fused answer", visible=False),
-        gr.JSON({}, label="options by name", visible=False),
+        gr.File(label="one JPEG, PNG, WebP, GIF or BMP picture", type="filepath", visible=False),
+        gr.Dropdown(handlers.catalogue.collections(), value=start.collection, label="collection", visible=False),
+        gr.CheckboxGroup(everyone, value=list(start.backbones), label="backbones of that collection", visible=False),
+        gr.Dropdown(FUSIONS.names(), value=start.fusion, label="fusion", visible=False),
+        gr.CheckboxGroup(EXPLANATIONS.names(), value=list(start.explanations), label="maps to make", visible=False),
+        gr.Textbox("", label="class to explain, by name or number; empty for the fused answer", visible=False),
+        gr.JSON({}, label=f"options by name: {', '.join(f.name for f in fields(Options))}", visible=False),
     ]
     outputs = [
         gr.JSON(label="result", visible=False),

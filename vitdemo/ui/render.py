@@ -126,17 +126,14 @@ def maps(analysis: Analysis, say: Say, language: str, colours: Mapping[str, str]
         limits = f"{escape(say(f'method.{method}.limits'))} <cite>{escape(EXPLANATIONS.get(method).paper)}</cite>"
         rows.append(
             f'<section class="method"><h3>{say(f"method.{method}")}</h3>'
-            f'<p class="sentence">{escape(say(f"method.{method}.sentence"))} '
-            f'<details class="limits"><summary>{say("limits")}</summary>'
-            f"{escape(say(f'method.{method}.limits'))} <cite>{escape(EXPLANATIONS.get(method).paper)}</cite></details></p>"
+            f'<span class="sentence">{escape(say(f"method.{method}.sentence"))}</span>'
+            f'<details class="limits"><summary>{say("limits")}</summary>{limits}</details>'
             f'<div class="columns" style="--columns:{columns}">{cells}</div></section>'
         )
     hatched = any(draw.unseen(heat, 64) for each in analysis.maps.values() for heat in each.values() if _is_map(heat))
     note = f"{say('footnote')} {say('not_seen') if hatched else ''}"
-    return (
-        f'<div class="maps" style="--picture:url(\'{base}\');--ratio:{analysis.picture.width}/{analysis.picture.height}">'
-        f'{"".join(rows)}<p class="note">{note}</p></div>'
-    )
+    style = f"--picture:url('{base}');--ratio:{analysis.picture.width}/{analysis.picture.height}"
+    return f'<div class="maps" style="{style}">{"".join(rows)}<p class="note">{note}</p></div>'
 
 
 def _is_map(heat: Heat | NotOffered) -> bool:
@@ -230,9 +227,9 @@ def hint(fusion: str, say: Say) -> str:
     )
 
 
-def backbone_label(row: Backbone, here: bool, say: Say) -> str:
-    """A backbone in one line: family, size, and whether it has to be fetched."""
-    place = say("backbone.here") if here else say("backbone.download", megabytes=f"{row.bytes / 1e6:.0f}")
+def backbone_label(row: Backbone, megabytes: float, here: bool, say: Say) -> str:
+    """A backbone in one line: family, number of weights, size of the file, and whether it has to be fetched."""
+    place = say("backbone.here" if here else "backbone.download", megabytes=f"{megabytes:.0f}")
     return f"{row.name} · {row.family} · {row.parameters / 1e6:.1f} M · {place}"
 
 

@@ -17,7 +17,7 @@ TEXT = {
     "collection.imagenet": "ImageNet",
     "backbones": "骨干网络",
     "backbones.info": "训练好的网络，各自给出自己的答案。",
-    "backbone.here": "已就绪",
+    "backbone.here": "{megabytes} MB，已就绪",
     "backbone.download": "首次下载 {megabytes} MB",
     "fusion": "融合方式",
     "fusion.info": "怎样把几个答案合成一个。",
