@@ -1,6 +1,7 @@
 """Tiny backbones with random weights, written and loaded in the same way as the bundled ones."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,18 @@ import timm
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from timm.layers import use_fused_attn
+from torch import nn
+from torch.nn import functional as F
 
+from vitdemo.attention import HEAD_FUSIONS, Recorder
 from vitdemo.backbones import Backbone, Catalogue, read_sidecar
+from vitdemo.explain import Subject, fused_subject
+from vitdemo.fusion import FusedModel, evidence_of, fuse
 from vitdemo.models import Model, Models
+from vitdemo.predict import predict
 
+torch.set_num_threads(1)  # tiny backbones are quicker that way, above all on a busy machine
 LABELS = ("ant", "bee", "cat", "dog")
 VIT = {"patch_size": 8, "embed_dim": 24, "depth": 3, "num_heads": 2}
 
@@ -99,3 +108,44 @@ def paint(width: int, height: int, seed: int = 0) -> Image.Image:
 @pytest.fixture
 def picture() -> Image.Image:
     return paint(80, 60)
+
+
+def subject_of(models: Sequence[Model], picture: Image.Image, strategy: str = "mean", target: int = 1) -> Subject:
+    """What the pipeline makes of one model, or of several fused ones: with attention recorded."""
+    subjects, probabilities = [], []
+    for model in models:
+        pixels = model.pixels([picture])
+        with Recorder(HEAD_FUSIONS["mean"]) as recorder:
+            probabilities.append(predict(model, pixels).probabilities)
+        subjects.append(
+            Subject(
+                models=(model,),
+                scorer=FusedModel([model], "mean"),
+                pixels=(pixels,),
+                views=(model.view(picture),),
+                weights=np.ones(1),
+                recordings=(recorder.matrices,),
+                target=target,
+            )
+        )
+    if len(models) == 1 and strategy == "mean":
+        return subjects[0]
+    weights = fuse(strategy, np.stack(probabilities), evidence_of([model.backbone for model in models]))[0].weights
+    return fused_subject(subjects, strategy, weights)
+
+
+def everything_on(module: nn.Module) -> list:
+    """Whatever a recorder or an explanation might leave on a module, or in the process."""
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return [
+        *(tuple(getattr(part, kind)) for part in module.modules() for kind in hooks),
+        *((part.training, sorted(vars(part)), getattr(part, "fused_attn", None)) for part in module.modules()),
+        *((p.requires_grad, p.grad, p.sum().item()) for p in module.parameters()),
+        F.scaled_dot_product_attention,
+        torch.softmax,
+        torch.Tensor.softmax,
+        torch._C._len_torch_function_stack(),
+        torch.is_grad_enabled(),
+        torch.random.initial_seed(),
+        use_fused_attn(),
+    ]

@@ -5,12 +5,11 @@ import threading
 import pytest
 import timm
 import torch
-from timm.layers import set_fused_attn
-from timm.layers.config import use_fused_attn
+from timm.layers import set_fused_attn, use_fused_attn
 from torch import nn
 from torch.nn import functional as F
 
-from tests.conftest import TINY
+from tests.conftest import TINY, everything_on
 from tests.families import FAMILIES, body, pixels
 from vitdemo.attention import HEAD_FUSIONS, Recorder
 from vitdemo.errors import NotOfferedError
@@ -90,22 +89,6 @@ def test_heads_fused_while_recording_are_heads_fused_afterwards(tiny, how):
         torch.testing.assert_close(one, reference, rtol=0, atol=0)
 
 
-def traces(module: nn.Module) -> list:
-    """Everything that a recorder might leave on a module."""
-    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    return [
-        *((len(getattr(part, kind)), part.training, sorted(vars(part))) for part in module.modules() for kind in hooks),
-        *(getattr(part, "fused_attn", None) for part in module.modules()),
-        *((p.requires_grad, p.grad, p.detach().clone().sum().item()) for p in module.parameters()),
-        F.scaled_dot_product_attention,
-        torch.softmax,
-        torch.Tensor.softmax,
-        torch._C._len_torch_function_stack(),
-        torch.is_grad_enabled(),
-        use_fused_attn(),
-    ]
-
-
 class Interruption(Exception):  # noqa: N818  not an error
     pass
 
@@ -115,7 +98,7 @@ class Interruption(Exception):  # noqa: N818  not an error
 def test_nothing_is_left_behind(tiny, name, when):
     """Neither after a whole pass nor after an exception in its middle."""
     model = tiny[name]
-    before = traces(model.network)
+    before = everything_on(model.network)
     count = 0
 
     def keep(matrix):
@@ -132,7 +115,7 @@ def test_nothing_is_left_behind(tiny, name, when):
         assert len(recorder.matrices) == when
     else:
         assert when is None or name == "resnet"
-    assert traces(model.network) == before
+    assert everything_on(model.network) == before
     with torch.no_grad():  # and nothing is recorded any more
         model.network(picture_of(model))
     assert count <= 3

@@ -34,7 +34,8 @@ def _compute(subject: Subject, options: Options, tick: Tick) -> Heat:
         return Heat(maps[0], signed=False, view=views[0])
     weights = subject.weights[offered]
     weights = weights / weights.sum() if weights.sum() else np.full(len(offered), 1 / len(offered))
-    shares = [weight * map_ / map_.sum() for weight, map_ in zip(weights, maps, strict=True)]
+    # a map that is 0 everywhere (the head's tokens looked at themselves only) has no shares to give
+    shares = [weight * map_ / (map_.sum() or 1) for weight, map_ in zip(weights, maps, strict=True)]
     values, view = merge(shares, views)
     return Heat(values, signed=False, view=view, figures={"members": len(offered), "of": len(subject.models)})
 

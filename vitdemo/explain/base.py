@@ -5,7 +5,6 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
-from torchvision.transforms.functional import gaussian_blur
 
 from vitdemo.attention.recorder import HEAD_FUSIONS
 from vitdemo.errors import UnknownNameError, VitdemoError
@@ -60,16 +59,17 @@ class Options:
     seed: int = 0  # of the noise
 
     def __post_init__(self):
-        for name, value in (("head_fusion", self.head_fusion), ("baseline", self.baseline)):
-            known = {"head_fusion": HEAD_FUSIONS, "baseline": BASELINES}[name]
-            if value not in known:
+        for name, known in (("head_fusion", HEAD_FUSIONS), ("baseline", BASELINES)):
+            if not isinstance(value := getattr(self, name), str) or value not in known:
                 raise UnknownNameError(name.replace("_", " "), value, list(known))
         for field in fields(self):
             if field.name in LIMITS:
                 low, high = LIMITS[field.name]
                 value = getattr(self, field.name)
-                if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-                    raise VitdemoError(f"{field.name} is {value!r}; allowed: {low} to {high}.")
+                kinds = (int,) if field.type is int else (int, float)
+                if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
+                    whole = "a whole number from " if field.type is int else ""
+                    raise VitdemoError(f"{field.name} is {str(value)[:80]!r}; allowed: {whole}{low} to {high}.")
 
 
 LIMITS = {"discard": (0, 0.99), "steps": (2, 512), "samples": (1, 256), "noise": (0, 1), "patches": (2, 32),
@@ -77,6 +77,8 @@ LIMITS = {"discard": (0, 0.99), "steps": (2, 512), "samples": (1, 256), "noise":
 
 
 def _blurred(pixels: torch.Tensor) -> torch.Tensor:
+    from torchvision.transforms.functional import gaussian_blur  # here, because it is slow to import
+
     sigma = max(pixels.shape[-2:]) / 16
     kernel = 2 * (min(pixels.shape[-2:]) // 4) + 1
     return gaussian_blur(pixels, kernel, sigma)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import torch
-from captum.attr import IntegratedGradients, Saliency
 
 from vitdemo.explain.base import BASELINES, EXPLANATIONS, Explanation, Options, Subject, Tick, merge, probability
 from vitdemo.types import Heat
@@ -37,9 +36,14 @@ def integrated_gradients(subject: Subject, options: Options, tick: Tick) -> Heat
         Signed heat; figures: `picture` and `baseline` (probabilities), `sum` of the map, `error` (|sum - difference|),
         `relative_error` (its share of the difference), `steps`.
     """
+    from captum.attr import IntegratedGradients  # here, because it is slow to import
+
     pixels = subject.pixels
     baselines = tuple(BASELINES[options.baseline](x) for x in pixels)
-    start, end = probability(subject, baselines), probability(subject, pixels)
+    tick()
+    start = probability(subject, baselines)
+    tick()
+    end = probability(subject, pixels)
     method = IntegratedGradients(_ticking(subject, tick))
     steps = options.steps
     while True:
@@ -74,15 +78,17 @@ def smoothgrad(subject: Subject, options: Options, tick: Tick) -> Heat:
     Returns:
         Unsigned heat: the length over the three colours of the averaged gradient.
     """
+    from captum.attr import Saliency
+
     method = Saliency(_ticking(subject, tick))
     generator = torch.Generator().manual_seed(options.seed)
     sums = [torch.zeros_like(x) for x in subject.pixels]
     for first in range(0, options.samples, options.batch):
-        count = min(options.batch, options.samples - first)
-        noisy = tuple(
-            (x + options.noise * torch.randn(count, *x.shape[1:], generator=generator).to(x.device)).requires_grad_()
-            for x in subject.pixels
-        )
+        copies = [  # drawn one by one, so that the size of a batch changes nothing
+            [x + options.noise * torch.randn(x.shape, generator=generator).to(x.device) for x in subject.pixels]
+            for _ in range(min(options.batch, options.samples - first))
+        ]
+        noisy = tuple(torch.cat(each).requires_grad_() for each in zip(*copies, strict=True))
         for part, gradient in zip(sums, method.attribute(noisy, target=subject.target, abs=False), strict=True):
             part += gradient.sum(0)
     maps = [(part[0] / options.samples).norm(dim=0).cpu().numpy() for part in sums]
@@ -96,12 +102,12 @@ EXPLANATIONS.add(
         name="integrated_gradients",
         title="Integrated gradients",
         family="gradient",
-        sentence="Fades the picture in from a blank one and adds up what each pixel does to the probability on the way.",
-        limits="It depends on the blank picture chosen, and a pixel's share is not the same as what happens without it.",
+        sentence="Fades the picture in from a blank one and adds up what each pixel does to the probability.",
+        limits="It depends on the blank picture chosen; a pixel's share is not what happens without the pixel.",
         paper="Sundararajan, Taly and Yan, 2017, arXiv 1703.01365",
         signed=True,
         class_specific=True,
-        passes=lambda options: options.steps,
+        passes=lambda options: options.steps + 2,
         refuse=_refuse,
         compute=integrated_gradients,
     ),

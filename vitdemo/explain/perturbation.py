@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from captum.attr import FeatureAblation
 
 from vitdemo.explain.base import BASELINES, EXPLANATIONS, Explanation, Options, Subject, Tick
 from vitdemo.types import Heat, View
@@ -17,6 +16,8 @@ def occlusion(subject: Subject, options: Options, tick: Tick) -> Heat:
     Returns:
         Signed heat, one value per patch: p(picture) - p(picture without the patch).
     """
+    from captum.attr import FeatureAblation  # here, because it is slow to import
+
     box = _seen(subject.views)
     width, height = box[2] - box[0], box[3] - box[1]
     rows, columns = canvas_shape((max(1, round(width)), max(1, round(height))), options.patches)
