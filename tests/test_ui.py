@@ -216,7 +216,6 @@ def test_partial_answer_comes_before_the_maps(page, file):
 @pytest.mark.parametrize(
     ("picture", "values", "words"),
     [
-        (None, None, "No picture yet"),
         ("text", None, "JPEG, PNG, WebP, GIF or BMP"),
         ("good", values_of(Request("tiny", ())), "No backbone is chosen"),
         ("good", values_of(Request("tiny", ("unheard",))), "Unknown tiny backbone"),
@@ -227,10 +226,15 @@ def test_partial_answer_comes_before_the_maps(page, file):
 def test_bad_input_is_one_sentence_and_changes_nothing_else(page, file, tmp_path, picture, values, words):
     broken = tmp_path / "notes.png"
     broken.write_text("notes")
-    path = {"text": str(broken), "good": file, None: None}[picture]
+    path = {"text": str(broken), "good": file}[picture]
     shown = last(run(page, path, values=values))
     assert words in shown["status"] and 'role="alert"' in shown["status"] and str(tmp_path) not in shown["status"]
     assert shown["answer"] is None and shown["maps"] is None and shown["analysis"] is None
+
+
+def test_no_picture_says_what_to_do(page):
+    shown = last(run(page, None))
+    assert "No picture yet" in shown["status"] and shown["answer"] is None
 
 
 def test_unexpected_failure_is_logged_and_not_shown(page, file, monkeypatch, caplog):

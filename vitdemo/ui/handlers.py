@@ -161,9 +161,10 @@ class Handlers:
         say, language = _say(request), _language(request)
         if running is not None:
             running.cancel()
+        if picture is None:
+            yield changes(status=render.notice(say("no_picture")), running=None)
+            return
         try:
-            if picture is None:
-                raise PictureError(say("no_picture"))
             wanted = self._ordered(request_of(values))
             check(wanted, self.catalogue)
             key = (sample, wanted)
