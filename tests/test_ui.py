@@ -16,6 +16,7 @@ from vitdemo.draw import SCALES
 from vitdemo.errors import Cancelled
 from vitdemo.explain import EXPLANATIONS, Options
 from vitdemo.fusion import FUSIONS
+from vitdemo.models import Models
 from vitdemo.pipeline import Progress, Request, analyse
 from vitdemo.ui import handlers as handlers_module
 from vitdemo.ui import permalink, render
@@ -27,10 +28,10 @@ from vitdemo.ui.work import Run
 UI = Path(render.__file__).parent
 
 
-@pytest.fixture
-def analysis(catalogue, models, picture):
+@pytest.fixture(scope="module")
+def analysis(catalogue):
     request = Request("tiny", ("vit", "resnet"), "mean", ("rollout", "integrated_gradients"), None, Options(steps=4))
-    return analyse(picture, request, catalogue, models)
+    return analyse(paint(80, 60), request, catalogue, Models("cpu", memory=1 << 30))
 
 
 # Texts

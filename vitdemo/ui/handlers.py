@@ -11,7 +11,7 @@ import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import gradio as gr
@@ -165,8 +165,7 @@ class Handlers:
             yield changes(status=render.notice(say("no_picture")), running=None)
             return
         try:
-            wanted = self._ordered(request_of(values))
-            check(wanted, self.catalogue)
+            wanted, _ = self._wanted(values)
             key = (sample, wanted)
             if sample and key in self._opened:
                 yield self._shown(self._opened[key], sample, scale, colours, say, language)
@@ -193,8 +192,7 @@ class Handlers:
     def run_if_quick(self, request: gr.Request, picture, sample, scale, colours, running, last, *values):
         """Runs at once what takes no time to speak of; otherwise the button says how long it will take."""
         try:
-            wanted = self._ordered(request_of(values))
-            rows = check(wanted, self.catalogue)
+            wanted, rows = self._wanted(values)
         except VitdemoError as error:
             yield changes(status=render.notice(str(error), "error"))
             return
@@ -214,10 +212,14 @@ class Handlers:
         seconds = last.seconds * _cost(wanted, rows) / _cost(last.request, last.backbones)
         return say("analyse_about", seconds=f"{seconds:.0f}") if seconds >= QUICK else ""
 
-    def _ordered(self, wanted: Request) -> Request:
-        names = render.order(self.names(wanted.collection), wanted.backbones)
-        methods = render.order(EXPLANATIONS.names(), wanted.explanations)
-        return Request(wanted.collection, tuple(names), wanted.fusion, tuple(methods), wanted.target, wanted.options)
+    def _wanted(self, values: tuple) -> tuple[Request, list[Backbone]]:
+        """The request in the order of the lists on the page, whatever the order of the clicks, and its backbones."""
+        given = request_of(values)
+        check(given, self.catalogue)
+        names = render.order(self.names(given.collection), given.backbones)
+        methods = render.order(EXPLANATIONS.names(), given.explanations)
+        wanted = replace(given, backbones=tuple(names), explanations=tuple(methods))
+        return wanted, self.catalogue.get(wanted.collection, names)
 
     def _remember(self, key: tuple[str, Request], analysis: Analysis) -> None:
         if key[0]:
