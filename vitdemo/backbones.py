@@ -128,6 +128,8 @@ def read_sidecar(path: Path) -> Backbone:
         raise WeightsError(f"The weights {weights.name} are missing beside {path.name}; fetch the project again.")
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
+        if missing := {"input_size", "mean", "std"} - set(data["transform"]):
+            raise KeyError(", ".join(sorted(missing)))
         return Backbone(
             name=data["name"],
             collection=data["collection"],

@@ -24,7 +24,8 @@ from vitdemo.views import crop_to, view_of
 from vitdemo.weights import Fetcher
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-Progress = Callable[[str, int, int], None]  # backbone's name, bytes so far, bytes in all
+Progress = Callable[[str, int, int], None]  # backbone's name, bytes so far, bytes in all; ("", 0, 0) while it waits
+PATIENCE = 0.2  # seconds of waiting after which a visitor is told, and may give up
 
 
 class Network(nn.Module):
@@ -91,7 +92,7 @@ def pick_device(name: str = "auto") -> torch.device:
         return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if there[kind]))
     if not there[name]:
         raise VitdemoError(
-            f"This machine has no {name} device; allowed here: auto, {', '.join(kind for kind in there if there[kind])}."
+            f"This machine has no {name} device; allowed: auto, {', '.join(kind for kind in there if there[kind])}."
         )
     return torch.device(name)
 
@@ -144,7 +145,7 @@ class Models:
 
         Args:
             backbones: rows of the catalogue.
-            progress: called while a file is fetched; may raise to stop.
+            progress: called while a file is fetched or somebody else is waited for; may raise to stop.
 
         Raises:
             VitdemoError: together they need more than the cache may hold.
@@ -164,16 +165,17 @@ class Models:
                 f"{', '.join(row.name for row in backbones)} need {_size(need)} of weights together, but the cache may "
                 f"hold {_size(self.memory)}; choose fewer or smaller backbones, or start with a larger --memory."
             )
-        with self._changed:
-            while need + self._in_use(besides=mine) > self.memory:
-                self._changed.wait(timeout=0.2)
-                if progress:
-                    progress("", 0, 0)
-            for key, size in mine.items():
-                self._entries.setdefault(key, _Entry(size)).users += 1
-                self._entries.move_to_end(key)
-            self._make_room()
-            return [self._entries[key] for key in mine]
+        while True:
+            with self._changed:
+                if need + self._in_use(besides=mine) <= self.memory:
+                    for key, size in mine.items():
+                        self._entries.setdefault(key, _Entry(size)).users += 1
+                        self._entries.move_to_end(key)
+                    self._make_room()
+                    return [self._entries[_key(row)] for row in backbones]
+                self._changed.wait(timeout=PATIENCE)
+            if progress:
+                progress("", 0, 0)
 
     def _in_use(self, besides: Mapping) -> int:
         return sum(entry.bytes for key, entry in self._entries.items() if entry.users and key not in besides)
@@ -187,10 +189,15 @@ class Models:
             held -= self._entries.pop(key).bytes
 
     def _load(self, row: Backbone, entry: _Entry, progress: Progress | None) -> Model:
-        with entry.lock:
+        while not entry.lock.acquire(timeout=PATIENCE):  # somebody else loads it
+            if progress:
+                progress("", 0, 0)
+        try:
             if entry.model is None:
                 entry.model = load(row, self.device, self.fetcher, progress)
             return entry.model
+        finally:
+            entry.lock.release()
 
     def _release(self, backbones: Sequence[Backbone]) -> None:
         with self._changed:
