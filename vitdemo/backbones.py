@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vitdemo.errors import UnknownNameError, VitdemoError, WeightsError
 
+FUSED = "fused"  # the fused model's name among the backbones
 BUNDLED = Path(__file__).parent.parent / "assets" / "backbones"
 
 
@@ -49,6 +50,10 @@ class Catalogue:
         for row in rows:
             if (row.collection, row.name) in self._rows:
                 raise VitdemoError(f"Two backbones of the collection {row.collection!r} are called {row.name!r}.")
+            if row.name == FUSED:
+                raise VitdemoError(
+                    f"A backbone is called {FUSED!r}; allowed: any other name, that is the fused model's."
+                )
             self._rows[row.collection, row.name] = row
 
     def __iter__(self) -> Iterator[Backbone]:

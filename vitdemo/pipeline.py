@@ -9,15 +9,14 @@ import torch
 from PIL import Image
 
 from vitdemo.attention import HEAD_FUSIONS, Recorder
-from vitdemo.backbones import Backbone, Catalogue
+from vitdemo.backbones import FUSED, Backbone, Catalogue
 from vitdemo.errors import UnknownNameError
 from vitdemo.explain import EXPLANATIONS, Options, Subject, explain, fused_subject
+from vitdemo.explain.attention import layout
 from vitdemo.fusion import FUSIONS, FusedModel, evidence_of, fuse, pairwise_divergence
 from vitdemo.models import Model, Models, labels_of
 from vitdemo.predict import predict
 from vitdemo.types import Fused, Heat, NotOffered, Prediction
-
-FUSED = "fused"  # the fused model's key among the maps
 
 
 @dataclass(frozen=True)
@@ -36,10 +35,10 @@ class Request:
 class Progress:
     """How far the work is. `analysis` holds what is known so far, once, when the predictions are there."""
 
-    stage: str  # "loading", "waiting" for memory, "fetching", "predicted" or "explaining"
+    stage: str  # "loading" (up to the predictions), "waiting" (for others), "fetching", "predicted" or "explaining"
     done: float  # 0..1 of the whole work
     analysis: "Analysis | None" = None
-    subject: str = ""  # the backbone fetched, or the subject explained
+    subject: str = ""  # the backbone fetched or asked, or the subject explained
     method: str = ""  # the explanation
     fetched: tuple[int, int] = (0, 0)  # bytes so far, bytes in all
 
@@ -88,7 +87,7 @@ def find_target(target: str | int, labels: Sequence[str]) -> int:
     text = str(target).strip()
     if text in labels:
         return list(labels).index(text)
-    if text.isdecimal() and int(text) < len(labels):
+    if text.isdecimal() and len(text) < 10 and int(text) < len(labels):  # Python refuses to read very long numbers
         return int(text)
     named = [k for k, label in enumerate(labels) if text.lower() in [part.strip().lower() for part in label.split(",")]]
     if len(named) == 1:
@@ -119,9 +118,10 @@ def analyse(
     rows = check(request, catalogue)
     report(Progress("loading", 0.0))
     with models.use(rows, lambda name, done, total: report(_fetching(name, done, total))) as loaded:
-        keep = HEAD_FUSIONS[request.options.head_fusion]
-        wants_attention = any(EXPLANATIONS.get(name).family == "attention" for name in request.explanations)
-        seen = [_look(model, picture, wants_attention and keep) for model in loaded]
+        seen = []
+        for index, model in enumerate(loaded):
+            report(Progress("loading", 0.1 * index / len(loaded), subject=model.backbone.name))
+            seen.append(_look(model, picture, request))
         predictions = tuple(prediction for prediction, _, _ in seen)
         probabilities = np.stack([prediction.probabilities for prediction in predictions])  # (M, 1, K)
         fused = fuse(request.fusion, probabilities, evidence_of(rows))[0]
@@ -176,19 +176,20 @@ def _fetching(name: str, done: int, total: int) -> Progress:
     return Progress("fetching", 0.0, subject=name, fetched=(done, total)) if name else Progress("waiting", 0.0)
 
 
-def _look(model: Model, picture: Image.Image, keep) -> tuple[Prediction, torch.Tensor, list[torch.Tensor]]:
-    """One forward pass: what the backbone says, what it saw, and its attention if that is wanted."""
+def _look(model: Model, picture: Image.Image, request: Request) -> tuple[Prediction, torch.Tensor, list[torch.Tensor]]:
+    """One forward pass: what the backbone says, what it saw, and its attention if that is wanted and can be used."""
     pixels = model.pixels([picture])
-    if not keep:
+    wanted = any(EXPLANATIONS.get(name).family == "attention" for name in request.explanations)
+    if not wanted or isinstance(layout(model), NotOffered):
         return predict(model, pixels), pixels, []
-    with Recorder(keep) as recorder:
+    with Recorder(HEAD_FUSIONS[request.options.head_fusion]) as recorder:
         return predict(model, pixels), pixels, recorder.matrices
 
 
 def _explain_all(
     analysis: Analysis, subjects: Mapping[str, Subject], report: Callable[[Progress], None], began: float
 ) -> Analysis:
-    names = analysis.request.explanations
+    names = dict.fromkeys(analysis.request.explanations)  # each once
     maps: dict[str, dict[str, Heat | NotOffered]] = {name: {} for name in subjects}
     work = [(method, name) for method in names for name in subjects]
     for index, (method, name) in enumerate(work):
