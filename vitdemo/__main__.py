@@ -17,8 +17,6 @@ from pathlib import Path
 from vitdemo import host
 from vitdemo.errors import VitdemoError
 
-FIRST = 3  # backbones that are taken where none are named
-
 # A flag for each field of explain.Options: its type, and what it does. `methods` lists defaults and limits.
 OPTIONS: dict[str, tuple[type, str]] = {
     "head_fusion": (str, "attention: how heads become one matrix"),
@@ -94,10 +92,16 @@ def _add_json(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
 
 
+def _add_readme(parser: Parser, marker: str) -> None:
+    parser.add_argument(
+        "--readme", type=Path, metavar="FILE", help=f"write the table into it, between <!-- {marker} --> and its end"
+    )
+
+
 def _add_members(parser: Parser) -> None:
     parser.add_argument("--collection", default="flowers", metavar="NAME", help="backbones that share classes: flowers")
     parser.add_argument(
-        "--backbones", type=_names, metavar="A,B,…", help=f"of that collection, the first {FIRST} unless given"
+        "--backbones", type=_names, metavar="A,B,…", help="of that collection; a small one of three families each"
     )
 
 
@@ -108,7 +112,7 @@ def _names(text: str) -> tuple[str, ...]:
 def _members(args: argparse.Namespace, catalogue) -> tuple[str, ...]:
     if args.backbones is not None:
         return args.backbones
-    return tuple(row.name for row in catalogue.members(args.collection)[:FIRST])
+    return tuple(catalogue.suggested(args.collection))
 
 
 # -- analyse -------------------------------------------------------------------------------------------------
@@ -361,6 +365,7 @@ def _add_evaluate(commands) -> None:
     parser.add_argument("--batch", type=int, default=32, metavar="N", help="pictures in one forward pass; 32")
     parser.add_argument("--limit", type=int, metavar="N", help="only so many pictures, spread over the classes")
     host.add_arguments(parser)
+    _add_readme(parser, "evaluate")
     _add_json(parser)
 
 
@@ -369,6 +374,7 @@ def evaluate(args: argparse.Namespace) -> None:
     from vitdemo import evaluate as measure
     from vitdemo.fusion import FUSIONS
 
+    _check_readme(args, "evaluate")
     catalogue, models = host.catalogue(args), host.models(args)
     rows = catalogue.get(args.collection, _members(args, catalogue))
     fusions = FUSIONS.names() if args.fusion is None else args.fusion
@@ -376,14 +382,16 @@ def evaluate(args: argparse.Namespace) -> None:
         result = measure.evaluate(
             args.data, rows, fusions, models, args.batch, lambda done, of: say(f"{done} of {of} pictures"), args.limit
         )
-    if args.json:
-        return _print_json(measure.to_json(result))
     head = ["", "top-1", "NLL", "ECE", "ms"]
     lines = [
         [name, f"{one.top1:.4f}", f"{one.nll:.3f}", f"{one.ece:.4f}", f"{one.milliseconds:.1f}"]
         for part in (result.backbones, result.fusions)
         for name, one in part.items()
     ]
+    if args.readme:
+        _into_readme(args.readme, "evaluate", [head, *lines])
+    if args.json:
+        return _print_json(measure.to_json(result))
     print(f"{result.pictures} pictures, {result.device}, in batches of {result.batch}\n{table([head, *lines])}")
 
 
@@ -405,6 +413,7 @@ def train(args: argparse.Namespace) -> None:
     from vitdemo.training import train as run
 
     device = str(pick_device(args.device))
+    _check_writable(args.out)
     print(run(args.recipe, args.data, args.out, epochs=args.epochs, resume=not args.fresh, device=device))
 
 
@@ -413,7 +422,8 @@ def _add_bench(commands) -> None:
         commands, bench, "bench", "measure what the demo costs, as ratios to a plain forward pass in the same run"
     )
     parser.add_argument("--quick", action="store_true", help="a small transformer and few repetitions: a rough answer")
-    parser.add_argument("--only", type=_names, metavar="A,B,…", help="only these figures")
+    parser.add_argument("--only", type=_names, metavar="A,B,…", help="only these measurements")
+    _add_readme(parser, "bench")
     _add_json(parser)
 
 
@@ -421,16 +431,18 @@ def bench(args: argparse.Namespace) -> None:
     """Prints the figures, each beside its goal."""
     from vitdemo import bench as measure
 
+    _check_readme(args, "bench")
     with _status() as say:
         figures = measure.bench(args.only, quick=args.quick, report=say)
+    head = ["what", "measured", "goal", "in", "name"]
+    lines = [[one.what, f"{one.value:.3g}", f"at most {one.goal:g}", one.unit, one.name] for one in figures]
+    if args.readme:
+        _into_readme(args.readme, "bench", [head[:-1], *(line[:-1] for line in lines)])
     if args.json:
-        return _print_json(measure.to_json(figures))
-    head = ["figure", "measured", "goal", "", "what"]
-    lines = [
-        [one.name, f"{one.value:.3g}", f"≤ {one.goal:g}", "met" if one.met else "missed", f"{one.what}, in {one.unit}"]
-        for one in figures
-    ]
+        return _print_json(measure.to_json(figures, args.quick))
     print(table([head, *lines]))
+    if missed := [one.name for one in figures if not one.met]:
+        print(f"missed: {', '.join(missed)}")
 
 
 # -- what the commands share ---------------------------------------------------------------------------------
@@ -449,6 +461,33 @@ def table(rows: Sequence[Sequence[str]]) -> str:
         for row in rows
     )
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _markers(name: str) -> tuple[str, str]:
+    return f"<!-- {name} -->", f"<!-- /{name} -->"
+
+
+def _check_readme(args: argparse.Namespace, name: str) -> None:
+    """Raises VitdemoError unless --readme has a place for the table, before it is measured."""
+    if args.readme is None:
+        return
+    try:
+        text = args.readme.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise VitdemoError(f"--readme is {str(args.readme)!r}, which cannot be read; expected UTF-8 text.") from None
+    start, end = _markers(name)
+    if not -1 < text.find(start) < text.find(end):
+        raise VitdemoError(f"--readme is {str(args.readme)!r}, which has no {start} with {end} after it.")
+
+
+def _into_readme(file: Path, name: str, rows: Sequence[Sequence[str]]) -> None:
+    """Replaces what is between the markers by a table in Markdown."""
+    start, end = _markers(name)
+    before, _, rest = file.read_text(encoding="utf-8").partition(start)
+    head, *lines = (f"| {' | '.join(row)} |" for row in rows)
+    rule = "|---" + "|--:" * (len(rows[0]) - 1) + "|"
+    body = "\n".join([head, rule, *lines])
+    file.write_text(f"{before}{start}\n{body}\n{end}{rest.partition(end)[2]}", encoding="utf-8")
 
 
 def _print_json(document: object) -> None:

@@ -88,9 +88,7 @@ def list_pictures(folder: Path, labels: Sequence[str]) -> list[tuple[Path, int]]
         )
     there = {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")}
     if unknown := sorted(there - set(labels)):
-        raise VitdemoError(
-            f"{str(folder)!r} has the folder {unknown[0]!r}, which is no class; allowed: {_some(labels)}."
-        )
+        raise VitdemoError(f"{str(folder)!r} has a folder {unknown[0]!r}, which is no class; allowed: {_some(labels)}.")
     if missing := [label for label in labels if label not in there]:
         raise VitdemoError(f"{str(folder)!r} has no folder {missing[0]!r}; expected one per class: {_some(labels)}.")
     found = [
