@@ -66,9 +66,7 @@ def test_another_process_draws_the_same():
         "print(hashlib.sha256(s.picture.tobytes() + s.masks.tobytes()).hexdigest())"
     )
     root = Path(__file__).resolve().parents[1]
-    there = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=root
-    )
+    there = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=root)
     here = samples.draw(["daisy", "tulips"], 4, 96)
     expected = hashlib.sha256(here.picture.tobytes() + here.masks.tobytes()).hexdigest()
     assert there.stdout.strip() == expected
@@ -102,9 +100,7 @@ def test_two_flowers_have_a_mask_each(flowers):
     assert not (first & second).any()
     for mask in sample.masks:
         assert 0.03 < mask.mean() < 0.35
-    assert (
-        1 / 4 < first.sum() / second.sum() < 4
-    )  # of like size, or pointing at one of them would be too easy
+    assert 1 / 4 < first.sum() / second.sum() < 4  # of like size, or pointing at one of them would be too easy
     centres = [np.argwhere(mask).mean(0) for mask in sample.masks]
     assert np.hypot(*(centres[0] - centres[1])) > 0.25 * 128
 
@@ -146,7 +142,7 @@ def test_bad_input_gets_a_sentence(flowers, seed, size, words):
 
 
 def test_unknown_flowers_are_told_the_known_ones():
-    with pytest.raises(UnknownNameError, match="orchid.*daisy.*tulips"):
+    with pytest.raises(UnknownNameError, match=r"orchid.*daisy.*tulips"):
         samples.draw(["orchid"], 0)
 
 
@@ -201,13 +197,11 @@ def test_writing_twice_gives_the_same_files(tmp_path):
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     assert [entry.flowers for entry in first] == [("tulips",), ("daisy", "roses")]
-    np.testing.assert_array_equal(
-        samples.read_mask(first[1].masks[1]), samples.draw(rows[1][1], 4, 96).masks[1]
-    )
+    np.testing.assert_array_equal(samples.read_mask(first[1].masks[1]), samples.draw(rows[1][1], 4, 96).masks[1])
 
 
 def test_a_missing_or_damaged_index_gets_a_sentence(tmp_path):
-    with pytest.raises(VitdemoError, match="python -m vitdemo.samples"):
+    with pytest.raises(VitdemoError, match=r"python -m vitdemo\.samples"):
         samples.shipped(tmp_path)
     for text in ("{", "[1]", json.dumps([{"name": "a"}])):
         (tmp_path / "samples.json").write_text(text, encoding="utf-8")

@@ -34,6 +34,7 @@ T = TypeVar("T")
 MAX_PIXELS = 40_000_000  # more than most phones take; 160 MB decoded, as Pillow keeps RGB in four bytes
 MAX_SIDE = 2048  # no bundled transform asks for more than a quarter of it, and maps stay quick to draw
 MAX_BYTES = 200_000_000  # an uncompressed RGB picture of MAX_PIXELS fits
+MAX_SCANS = 500  # of a progressive JPEG, as `djpeg -maxscans` is used for: each is a pass over all pixels
 STRIP_PIXELS = 1 << 20  # conversion works on strips of about this many pixels, to keep its memory small
 KINDS = "JPEG, PNG, WebP, GIF or BMP"
 
@@ -101,7 +102,7 @@ def encode_png(rgb: Image.Image | np.ndarray) -> bytes:
     if isinstance(rgb, Image.Image) and rgb.mode not in ("RGB", "L"):
         raise PictureError(f"Expected a PIL picture of mode RGB or L, got {rgb.mode}.")
     pixels = np.asarray(rgb)
-    if pixels.dtype != np.uint8 or pixels.ndim != 2 and pixels.shape[2:] != (3,):
+    if pixels.dtype != np.uint8 or (pixels.ndim != 2 and pixels.shape[2:] != (3,)):
         raise PictureError(f"Expected (H, W, 3) or (H, W) of uint8, got {pixels.shape} of {pixels.dtype}.")
     out = BytesIO()
     Image.fromarray(pixels).save(out, "PNG")  # made from pixels alone: no info comes along
@@ -149,8 +150,7 @@ def _load_stream(stream: BinaryIO, name: str) -> Image.Image:
     if plugin is None:
         raise PictureError(f"{name} is not a picture of a kind that is read here; allowed: {KINDS}.")
     damaged = (
-        f"{name} starts like {kind} but cannot be decoded: "
-        "it is damaged, incomplete, or its metadata is out of bounds."
+        f"{name} starts like {kind} but cannot be decoded: it is damaged, incomplete, or its metadata is out of bounds."
     )
     size = _guarded(lambda: _size_before_plugin(kind, stream), damaged)
     if size is not None:
@@ -158,6 +158,8 @@ def _load_stream(stream: BinaryIO, name: str) -> Image.Image:
     stream.seek(0)
     picture = _guarded(lambda: plugin(stream), damaged)  # reads the header, decodes nothing
     _check_size(picture.size, name)
+    if kind == "JPEG" and _scans(stream) > MAX_SCANS:
+        raise PictureError(f"{name} has more than {MAX_SCANS} scans; expected an ordinary JPEG.")
     wanted = _fitted(picture.size)
     # A PNG's transparent colour is given in the file's own depth, which Pillow does not keep.
     depth = head[24] if kind == "PNG" else 8
@@ -224,6 +226,17 @@ def _gif_size(stream: BinaryIO) -> tuple[int, int]:
             stream.seek(length, os.SEEK_CUR)
 
 
+def _scans(stream: BinaryIO) -> int:
+    """How many scans a JPEG file announces; in its coded data 0xFF is never followed by 0xDA (ITU T.81, B.1.1.5)."""
+    place, count, last = stream.tell(), 0, b""
+    stream.seek(0)
+    while block := stream.read(1 << 20):
+        count += (last + block).count(b"\xff\xda")
+        last = block[-1:]
+    stream.seek(place)
+    return count
+
+
 def _check_size(size: tuple[int, int], name: str) -> None:
     width, height = size
     if width < 1 or height < 1:
@@ -274,9 +287,7 @@ def _to_rgb(picture: Image.Image, wanted: tuple[int, int], depth: int = 8) -> Im
             strip = strip.reduce((factor_x, factor_y))
         small.paste(strip, (0, top // factor_y))
     if small.size != wanted:
-        small = small.resize(
-            wanted, Image.Resampling.LANCZOS, box=(0, 0, width / factor_x, height / factor_y)
-        )
+        small = small.resize(wanted, Image.Resampling.LANCZOS, box=(0, 0, width / factor_x, height / factor_y))
     return small.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else small
 
 

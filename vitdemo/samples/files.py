@@ -120,9 +120,7 @@ def write(folder: Path = FOLDER, chosen: Sequence = CHOSEN, size: int = SIZE) ->
     for name, flowers, seed, english, chinese in chosen:
         sample = draw(flowers, seed, size)
         masks = [f"{name}.{flower}.mask.png" for flower in flowers]
-        Image.fromarray(sample.picture).save(
-            folder / f"{name}.jpg", quality=QUALITY, subsampling=0, optimize=True
-        )
+        Image.fromarray(sample.picture).save(folder / f"{name}.jpg", quality=QUALITY, subsampling=0, optimize=True)
         for file, mask in zip(masks, sample.masks, strict=True):
             Image.fromarray(mask).save(folder / file, optimize=True)
         rows.append(

@@ -22,9 +22,7 @@ def _tilted(rng: np.random.Generator, most: float) -> Callable[[float, float, fl
 
     def project(radius: float, angle: float, lift: float = 0.0) -> np.ndarray:
         x, y = radius * np.cos(angle), radius * np.sin(angle) * squash - lift * rise
-        return np.array(
-            [x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn)], np.float32
-        )
+        return np.array([x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn)], np.float32)
 
     return project
 
@@ -34,9 +32,7 @@ def _veins(rng: np.random.Generator, depth: float, count: float) -> Callable[[np
     phases, waves = rng.uniform(0, 6.3, 3), count * np.array([1.0, 1.9, 3.3])
 
     def factor(t: np.ndarray) -> np.ndarray:
-        return (
-            1 + depth * sum(np.sin(wave * t + phase) for wave, phase in zip(waves, phases, strict=True)) / 2
-        )
+        return 1 + depth * sum(np.sin(wave * t + phase) for wave, phase in zip(waves, phases, strict=True)) / 2
 
     return factor
 
@@ -174,8 +170,7 @@ def sunflowers(rng: np.random.Generator, radius: float, light: np.ndarray) -> La
         base = mix(brown, rust, 0.40 + 0.40 * pattern)
         base = mix(brown, seed, 0.35 + 0.5 * pattern) * ring[..., None] + base * (1 - ring)[..., None]
         base = (
-            base * (1 - step(0.55, 0.2, r))[..., None]
-            + core * ((0.85 + 0.3 * pattern) * step(0.55, 0.2, r))[..., None]
+            base * (1 - step(0.55, 0.2, r))[..., None] + core * ((0.85 + 0.3 * pattern) * step(0.55, 0.2, r))[..., None]
         )
         return base * (shine * (1 - 0.35 * step(0.88, 1.0, r)))[..., None]
 
@@ -359,9 +354,7 @@ def _rose_petal(rng, layer, centre, out, side, light, colours, bright, shadow, w
     slant = (out[0] * light[0] + out[1] * light[1]) / (np.hypot(*out) + 1e-6)
 
     def outline(a):
-        waves = (
-            size[0] * np.sin(2 * a + phase[0]) + size[1] * np.sin(3 * a + phase[1]) + size[2] * np.cos(5 * a)
-        )
+        waves = size[0] * np.sin(2 * a + phase[0]) + size[1] * np.sin(3 * a + phase[1]) + size[2] * np.cos(5 * a)
         return 1 + waves + point * np.exp(-((a / 0.45) ** 2))
 
     def colour(s, t):
@@ -370,9 +363,7 @@ def _rose_petal(rng, layer, centre, out, side, light, colours, bright, shadow, w
         roll = np.exp(-(((edge - 0.93) / 0.07) ** 2)) * front  # the lip is rolled outwards
         groove = np.exp(-(((edge - 0.78) / 0.08) ** 2)) * front
         lit = 0.05 + 0.81 * step(-0.5, 0.75, s) + 0.22 * roll - 0.10 * groove - 0.14 * t * t
-        return (
-            mix(deep, lip, lit * veins(3 * t)) * (bright * (0.86 + 0.14 * slant * s + 0.14 * roll))[..., None]
-        )
+        return mix(deep, lip, lit * veins(3 * t)) * (bright * (0.86 + 0.14 * slant * s + 0.14 * roll))[..., None]
 
     blob(layer, centre, out, side, outline, colour, shadow, 0.10 * np.hypot(*side))
 

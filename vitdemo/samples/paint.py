@@ -43,9 +43,7 @@ def step(low: float, high: float, x: np.ndarray) -> np.ndarray:
     return t * t * (3 - 2 * t)
 
 
-def _window(
-    layer: Layer, points: np.ndarray, margin: float
-) -> tuple[slice, slice, np.ndarray, np.ndarray] | None:
+def _window(layer: Layer, points: np.ndarray, margin: float) -> tuple[slice, slice, np.ndarray, np.ndarray] | None:
     """Rows, columns and pixel centres of the part of a layer that holds `points` (n, 2), if there is one."""
     height, width = layer.cover.shape
     left, top = np.floor(points.min(0) - margin).astype(int)
@@ -58,9 +56,7 @@ def _window(
     return slice(top, bottom), slice(left, right), x, y
 
 
-def _lay(
-    layer: Layer, rows: slice, columns: slice, distance: np.ndarray, colour, shadow: float, soft: float
-) -> None:
+def _lay(layer: Layer, rows: slice, columns: slice, distance: np.ndarray, colour, shadow: float, soft: float) -> None:
     """Paints where `distance` (pixels inside the shape) is positive, after darkening what lies around it."""
     cover = np.clip(distance + 0.5, 0.0, 1.0)
     under = layer.colour[rows, columns]
@@ -111,9 +107,7 @@ def petal(
     inside = np.clip(u, 0.0, 1.0)
     half = profile(inside)
     thick = max(abs(area) / length, 0.7)  # pixels of one half width, never thinner than can be seen
-    slope = (profile(np.clip(inside + 0.02, 0, 1)) - profile(np.clip(inside - 0.02, 0, 1))) * (
-        25 * thick / length
-    )
+    slope = (profile(np.clip(inside + 0.02, 0, 1)) - profile(np.clip(inside - 0.02, 0, 1))) * (25 * thick / length)
     distance = (half - np.abs(v)) * thick / np.sqrt(1 + slope * slope)
     distance = np.minimum(distance, np.minimum(u, 1 - u) * length)
     t = np.clip(v / np.maximum(half, 1e-3), -1.0, 1.0)
@@ -184,9 +178,7 @@ def strand(
     line = top[0] + (bottom[0] - top[0]) * u + 4 * sag * u * (1 - u)
     half = np.maximum(width[0] + (width[1] - width[0]) * u, 0.1)
     lean = (bottom[0] - top[0] + 4 * sag * (1 - 2 * u)) / (bottom[1] - top[1])
-    distance = (half - np.abs(x - line) / np.sqrt(1 + lean * lean)) + np.minimum(
-        0, np.minimum(u, 1 - u) * 1e3
-    )
+    distance = (half - np.abs(x - line) / np.sqrt(1 + lean * lean)) + np.minimum(0, np.minimum(u, 1 - u) * 1e3)
     t = np.clip((x - line) / half, -1, 1)
     _lay(layer, rows, columns, distance, colour(u + 0 * t, t), shadow, 3.0)
 
@@ -197,15 +189,11 @@ def blurred(layer: Layer, radius: float) -> Layer:
         return layer
     four = np.concatenate([layer.colour, layer.cover[..., None]], axis=2)
     flat = (np.clip(four, 0, 1) * 255 + 0.5).astype(np.uint8)
-    soft = (
-        np.asarray(Image.fromarray(flat, "RGBA").filter(ImageFilter.GaussianBlur(radius)), np.float32) / 255
-    )
+    soft = np.asarray(Image.fromarray(flat, "RGBA").filter(ImageFilter.GaussianBlur(radius)), np.float32) / 255
     return Layer(soft[..., :3].copy(), soft[..., 3].copy())
 
 
-def over(
-    picture: np.ndarray, layer: Layer, left: int, top: int, light: np.ndarray | float = 1.0
-) -> np.ndarray:
+def over(picture: np.ndarray, layer: Layer, left: int, top: int, light: np.ndarray | float = 1.0) -> np.ndarray:
     """Lays a layer over a picture (H, W, 3), which is changed.
 
     Returns:

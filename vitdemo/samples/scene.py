@@ -109,13 +109,9 @@ def _one(rng: np.random.Generator, kind: str, size: int) -> list[Spot]:
         return front + _scattered(rng, 0, behind, (0.10, 0.18), (0.0, 1.0), size, (0.012, 0.03), front)
     if layout == "few":
         front = _scattered(rng, 0, int(rng.integers(2, 5)), (0.15, 0.24), (0.15, 0.85), size, (0, 0), [])
-        return front + _scattered(
-            rng, 0, int(rng.integers(0, 4)), (0.07, 0.12), (0.0, 1.0), size, (0.01, 0.02), front
-        )
+        return front + _scattered(rng, 0, int(rng.integers(0, 4)), (0.07, 0.12), (0.0, 1.0), size, (0.01, 0.02), front)
     front = _scattered(rng, 0, int(rng.integers(5, 12)), (0.085, 0.14), (0.08, 0.92), size, (0, 0.002), [])
-    return front + _scattered(
-        rng, 0, int(rng.integers(3, 10)), (0.05, 0.08), (0.0, 1.0), size, (0.004, 0.012), front
-    )
+    return front + _scattered(rng, 0, int(rng.integers(3, 10)), (0.05, 0.08), (0.0, 1.0), size, (0.004, 0.012), front)
 
 
 def _two(rng: np.random.Generator, size: int) -> list[Spot]:
@@ -164,14 +160,10 @@ def _style(rng: np.random.Generator, kind: str) -> heads.Head:
     """How all heads of a kind are painted in one picture: tulips of one bed mostly share their colour."""
     if kind == "tulips":
         colour, mixed = heads.tulip_colour(rng), rng.uniform() < 0.25
-        return lambda r, radius, light: heads.tulips(
-            r, radius, light, heads.tulip_colour(r) if mixed else colour
-        )
+        return lambda r, radius, light: heads.tulips(r, radius, light, heads.tulip_colour(r) if mixed else colour)
     if kind == "roses":
         colour, mixed = heads.rose_colour(rng), rng.uniform() < 0.15
-        return lambda r, radius, light: heads.roses(
-            r, radius, light, heads.rose_colour(r) if mixed else colour
-        )
+        return lambda r, radius, light: heads.roses(r, radius, light, heads.rose_colour(r) if mixed else colour)
     if kind == "dandelion":
         white = rng.uniform() < 0.42
         return heads.seed_head if white else heads.dandelion
@@ -193,11 +185,7 @@ def _greenery(rng, kind: str, spot: Spot, size: int, light: np.ndarray, greens: 
         scenery.stem(rng, layer, head, 0.10 * radius, 0.2 * dark + 0.8 * bright, light, droop)
         for side in (-1, 1):
             base = head + np.array([0, radius * rng.uniform(0.9, 1.5)])
-            along = (
-                radius
-                * rng.uniform(0.8, 1.2)
-                * np.array([side * rng.uniform(0.6, 1.0), rng.uniform(-0.4, 0.5)])
-            )
+            along = radius * rng.uniform(0.8, 1.2) * np.array([side * rng.uniform(0.6, 1.0), rng.uniform(-0.4, 0.5)])
             scenery.leaf(rng, layer, base, along, 0.45 * radius, dark, bright)
     elif kind == "roses":
         scenery.stem(rng, layer, head, 0.06 * radius, 0.5 * dark + 0.4 * bright, light, droop)
@@ -232,7 +220,5 @@ def _developed(rng: np.random.Generator, picture: np.ndarray, light: np.ndarray)
     developed = 0.45 + (developed - 0.45) * contrast
     grain = rng.normal(0, 1, (size, size, 1)) * 0.7 + rng.normal(0, 1, (size, size, 3)) * 0.4
     flat = Image.fromarray((np.clip(developed, 0, 1) * 255 + 0.5).astype(np.uint8))
-    soft = np.asarray(
-        flat.filter(ImageFilter.GaussianBlur(0.0013 * size * rng.uniform(0.6, 1.6))), np.float32
-    )
+    soft = np.asarray(flat.filter(ImageFilter.GaussianBlur(0.0013 * size * rng.uniform(0.6, 1.6))), np.float32)
     return np.clip(soft + grain * rng.uniform(1.0, 3.5) + 0.5, 0, 255).astype(np.uint8)

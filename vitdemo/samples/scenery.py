@@ -152,9 +152,7 @@ def _bokeh(rng, n, dark, bright):
         x, y, r = *(rng.uniform(0, 1, 2) * n), n * rng.uniform(0.02, 0.08)
         disc = Image.new("L", (n, n))
         ImageDraw.Draw(disc).ellipse((x - r, y - r, x + r, y + r), int(rng.uniform(15, 70)))
-        spots = Image.fromarray(
-            np.minimum(255, np.asarray(spots, np.int32) + np.asarray(disc)).astype(np.uint8)
-        )
+        spots = Image.fromarray(np.minimum(255, np.asarray(spots, np.int32) + np.asarray(disc)).astype(np.uint8))
     light = np.asarray(spots.filter(ImageFilter.GaussianBlur(0.008 * n)), np.float32)[..., None] / 255
     return base + light * (0.35 + bright)
 
@@ -200,14 +198,10 @@ def stem(
         lit = 0.62 + 0.30 * (1 - t * t) + 0.25 * t * light[0]
         return colour * (lit * (1 - 0.25 * u))[..., None]
 
-    strand(
-        layer, head, foot, rng.normal(0, 0.06) * (height - head[1]), (width * 0.85, width * 1.1), shade, 0.2
-    )
+    strand(layer, head, foot, rng.normal(0, 0.06) * (height - head[1]), (width * 0.85, width * 1.1), shade, 0.2)
 
 
-def leaf(
-    rng, layer: Layer, base: np.ndarray, along: np.ndarray, wide: float, dark, bright, teeth: float = 0.0
-) -> None:
+def leaf(rng, layer: Layer, base: np.ndarray, along: np.ndarray, wide: float, dark, bright, teeth: float = 0.0) -> None:
     """A leaf with a rib and side veins; `wide` is its half width in pixels, `teeth` roughens its edge."""
     length = float(np.hypot(*along))
     across = np.array([-along[1], along[0]], np.float32) / max(length, 1e-6) * wide
