@@ -25,14 +25,32 @@ for _name in ("magma", "cividis", "viridis", "inferno"):
 DIVERGING = "RdBu_r"  # for signed maps; blue and red are told apart by the colour-blind
 
 SCALES: Registry[str] = Registry("scale")
-SCALES.add("each", "every map from its own lowest to its own highest value")
+SCALES.add("each", "every map on its own scale, up to its own highest value")
 SCALES.add("row", "all maps of one backbone and kind on one scale, so that its methods can be compared")
-SCALES.add("all", "all maps of one method on one scale, so that backbones can be compared")
+SCALES.add("all", "all maps of one method and grid on one scale, so that backbones can be compared")
 
 PERCENTILE = 99.5  # the few brightest pixels of a gradient map would make all others look alike
 SIDE = 448  # pixels on the long side of a drawn map
+FINE = 64  # a grid with more cells than that on its short side is one of pixels, whose single values nobody can see
+BLUR = 0.012  # standard deviation of the smoothing of such a map for display, as a share of its side
 
 Maps = Mapping[str, Mapping[str, Heat | NotOffered]]  # backbone or "fused", then method
+
+
+def displayed(heat: Heat) -> np.ndarray:
+    """(h, w): the values that are coloured. A map of single pixels is smoothed a little, each value becoming an
+    average over its neighbourhood, weighted by a Gaussian; any other map is drawn as it is."""
+    if min(heat.values.shape) <= FINE:
+        return heat.values
+    rows, columns = (_gaussian(size) for size in heat.values.shape)
+    return (rows @ heat.values @ columns.T).astype(np.float32)
+
+
+def _gaussian(size: int) -> np.ndarray:
+    """(size, size): rows that average over the neighbourhood."""
+    index = np.arange(size)
+    weights = np.exp(-((index[:, None] - index) ** 2) / (2 * (BLUR * size) ** 2))
+    return weights / weights.sum(1, keepdims=True)
 
 
 def limits(heats: Iterable[Heat]) -> tuple[float, float]:
@@ -41,7 +59,7 @@ def limits(heats: Iterable[Heat]) -> tuple[float, float]:
     `high` is the 99.5th percentile of the absolute values; what lies beyond has the colour of the end.
     """
     heats = list(heats)
-    values = np.concatenate([np.abs(heat.values).ravel() for heat in heats])
+    values = np.concatenate([np.abs(displayed(heat)).ravel() for heat in heats])
     high = float(np.percentile(values, PERCENTILE)) or float(values.max()) or 1.0
     return (-high if any(heat.signed for heat in heats) else 0.0), high
 
@@ -50,14 +68,14 @@ def scaled(maps: Maps, scale: str) -> dict[tuple[str, str], tuple[float, float]]
     """The limits of each map under a scale in `SCALES`, by (row, method).
 
     Maps of different methods have different units, and are never put on one scale unless they share their sign
-    convention and their row.
+    convention and their row; the values of one method depend on how many cells its grid has.
     """
     SCALES.get(scale)
     heats = {(row, method): heat for row, each in maps.items() for method, heat in each.items() if _drawn(heat)}
     group = {
         "each": lambda row, method, heat: (row, method),
         "row": lambda row, method, heat: (row, heat.signed),
-        "all": lambda row, method, heat: (method,),
+        "all": lambda row, method, heat: (method, heat.values.shape),
     }[scale]
     groups: dict[tuple, list[Heat]] = {}
     for (row, method), heat in heats.items():
@@ -72,14 +90,13 @@ def _drawn(heat: Heat | NotOffered) -> bool:
 def layer(heat: Heat, bounds: tuple[float, float], colour_map: str = "magma", side: int = SIDE) -> Image.Image:
     """A map in colours, to be laid over the picture: RGBA with the picture's proportions.
 
-    It is transparent where nothing was seen; a signed map also where it is near 0, so that the picture shows.
+    It is transparent where nothing was seen.
     """
-    values, seen = place(heat.values, heat.view, canvas_shape(heat.view.picture, side))
+    values, seen = place(displayed(heat), heat.view, canvas_shape(heat.view.picture, side))
     low, high = bounds
     share = np.clip((values - low) / (high - low), 0, 1)
     rgba = colormaps[DIVERGING if low < 0 else COLOUR_MAPS.get(colour_map)](share, bytes=True)
-    strength = np.abs(2 * share - 1) ** 0.5 if low < 0 else np.ones_like(share)
-    rgba[..., 3] = np.where(seen, 255 * strength, 0).astype(np.uint8)
+    rgba[..., 3] = np.where(seen, 255, 0)
     return Image.fromarray(rgba)
 
 
@@ -126,15 +143,15 @@ def overlay(
 
 
 def single(picture: Image.Image, heat: Heat, title: str, colour_map: str = "magma", opacity: float = 0.6) -> bytes:
-    """A PNG of one map: over the picture, and raw beside it with its colour bar."""
+    """A PNG of one map: over the picture, and alone beside it with its colour bar."""
     bounds = limits([heat])
     figure = Figure(figsize=(9, 4.4), layout="constrained", facecolor="white")
     left, right = figure.subplots(1, 2)
     left.imshow(overlay(picture, heat, bounds, colour_map, opacity))
-    right.imshow(heat.values, cmap=_colour_map(bounds, colour_map), vmin=bounds[0], vmax=bounds[1])
+    right.imshow(displayed(heat), cmap=_colour_map(bounds, colour_map), vmin=bounds[0], vmax=bounds[1])
     _colour_bar(figure, right, bounds, colour_map)
     left.set_title(title, fontsize=11, loc="left")
-    right.set_title(f"raw, {heat.values.shape[0]} × {heat.values.shape[1]}", fontsize=11, loc="left")
+    right.set_title(f"alone, {heat.values.shape[0]} × {heat.values.shape[1]}", fontsize=11, loc="left")
     for axes in (left, right):
         axes.set_axis_off()
     return _png(figure)
