@@ -5,7 +5,6 @@ the pairs' ratios counts, so that a machine that grows slower meanwhile slows bo
 one for the quick answer, which has to come on a busy machine, too.
 """
 
-import gc
 import socket
 import statistics
 import subprocess
@@ -264,7 +263,6 @@ def held_share(rows: Sequence[Backbone], memory: int) -> float:
         with models.use([row]) as loaded:
             seen.update(model.network for model in loaded)
         del loaded
-        gc.collect()
         most = max(most, sum(p.numel() * p.element_size() for network in seen for p in network.parameters()))
     return most / memory
 
