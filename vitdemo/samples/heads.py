@@ -195,7 +195,7 @@ def dandelion(rng: np.random.Generator, radius: float, light: np.ndarray) -> Lay
     project = _tilted(rng, 0.95)
     bright_yellow = mix(rgb(1.0, 0.93, 0.16), rgb(1.0, 0.84, 0.05), np.array(rng.uniform()))
     deep = mix(rgb(0.93, 0.68, 0.0), rgb(0.86, 0.56, 0.0), np.array(rng.uniform()))
-    detail = float(np.clip(radius / 70, 0.45, 1.0))  # small heads get fewer and broader florets
+    detail = float(np.clip(radius / 70, 0.3, 1.0))  # small heads get fewer and broader florets
     rings, width = 8, radius * rng.uniform(0.026, 0.036) / detail**0.7
     fullness = rng.uniform(0.30, 0.55)
     blob(
