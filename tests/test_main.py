@@ -299,6 +299,7 @@ def test_train_hands_its_words_on(capsys, tmp_path, monkeypatch):
 def test_train_refuses(capsys, tmp_path):
     words = ("--data", tmp_path, "--out", tmp_path / "out", "--device", "cpu")
     assert "Unknown recipe 'gpt'" in refused(capsys, "train", "gpt", *words)
+    assert not (tmp_path / "out").exists()
     assert refused(capsys, "train", "vit", *words).startswith("Expected pictures in one folder per class")
 
 

@@ -410,10 +410,12 @@ def _add_train(commands) -> None:
 def train(args: argparse.Namespace) -> None:
     """Runs a recipe and says where its weights are."""
     from vitdemo.models import pick_device
+    from vitdemo.training import RECIPES
     from vitdemo.training import train as run
 
     device = str(pick_device(args.device))
-    _check_writable(args.out)
+    if args.recipe in RECIPES:  # `run` refuses any other, before anything is made
+        _check_writable(args.out)
     print(run(args.recipe, args.data, args.out, epochs=args.epochs, resume=not args.fresh, device=device))
 
 
