@@ -42,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     from vitdemo.ui.page import launch_options
 
     page.queue(max_size=64).launch(
+        state_session_capacity=200,  # a session keeps one analysis, a few megabytes
         server_name=options.host,
         server_port=options.port,
         share=options.share,

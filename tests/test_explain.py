@@ -14,6 +14,7 @@ from vitdemo.attention import Recorder, layout_of, rollout
 from vitdemo.errors import Cancelled, UnknownNameError, VitdemoError
 from vitdemo.explain import BASELINES, EXPLANATIONS, Options, explain, fused_subject, gradient
 from vitdemo.explain.base import LIMITS, merge
+from vitdemo.fusion import FUSIONS
 from vitdemo.models import Model, Network
 from vitdemo.types import Heat, NotOffered, View
 from vitdemo.views import canvas_shape, spread
@@ -218,7 +219,7 @@ def test_steps_stop_doubling_at_the_most(tiny, monkeypatch):
     monkeypatch.setattr(gradient, "NEGLIGIBLE", -1.0)
     monkeypatch.setattr(gradient, "TOLERANCE", -1.0)
     heat = explain("integrated_gradients", subject_of([steep(tiny)], paint(6, 6)), Options(steps=3))
-    assert heat.figures["steps"] == gradient.MOST_STEPS == 256
+    assert heat.figures["steps"] == gradient.MOST_STEPS == 128
 
 
 def test_a_picture_like_its_baseline_needs_no_more_steps(tiny):
@@ -552,3 +553,19 @@ def test_a_map_is_what_the_page_shows(tiny):
     assert isinstance(heat, Heat)
     with torch.no_grad():
         assert heat.figures["picture"] == pytest.approx(float(subject.scorer(*subject.pixels)[0, 1]), abs=1e-6)
+
+
+@pytest.mark.parametrize("strategy", [fusion.name for fusion in FUSIONS if fusion.linear])
+@pytest.mark.parametrize("names", [("vit", "pooled"), ("vit", "wide")])
+def test_fused_map_from_members_is_the_fused_models_own(tiny, picture, strategy, names):
+    """Whether they see the same part of the picture on the same grid or not."""
+    options = Options(steps=64)
+    members = [subject_of([tiny[name]], picture) for name in names]
+    fused = subject_of([tiny[name] for name in names], picture, strategy)
+    direct = explain("integrated_gradients", fused, options)
+    heats = [explain("integrated_gradients", member, options) for member in members]
+    added = explain("integrated_gradients", fused, options, tick=lambda: pytest.fail("a pass"), members=heats)
+    assert added.view == direct.view and added.values.shape == direct.values.shape
+    assert np.abs(added.values - direct.values).max() < 0.02 * np.abs(direct.values).max()
+    assert added.figures["picture"] == pytest.approx(direct.figures["picture"], abs=1e-5)
+    assert added.figures["sum"] == pytest.approx(float(added.values.sum()), abs=1e-4)

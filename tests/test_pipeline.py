@@ -202,7 +202,7 @@ def test_progress_never_falls_and_brings_the_predictions(shared, catalogue, pict
     assert predicted.analysis.maps == {}
     np.testing.assert_array_equal(predicted.analysis.fused.probabilities, analysis.fused.probabilities)
     work = list(dict.fromkeys((one.method, one.subject) for one in said if one.stage == "explaining"))
-    assert work == [(m, s) for m in REQUEST.explanations for s in (FUSED, *REQUEST.backbones)]
+    assert work == [(m, s) for m in REQUEST.explanations for s in (*REQUEST.backbones, FUSED)]
     assert all(one.message.strip() for one in said)
     assert Progress("fetching", 0, subject="vit", fetched=(2_000_000, 8_000_000)).message == "fetching vit: 2 of 8 MB"
 

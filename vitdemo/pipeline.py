@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -190,10 +191,13 @@ def _explain_all(
     analysis: Analysis, subjects: Mapping[str, Subject], report: Callable[[Progress], None], began: float
 ) -> Analysis:
     names = dict.fromkeys(analysis.request.explanations)  # each once
+    backbones = [name for name in subjects if name != FUSED]
     maps: dict[str, dict[str, Heat | NotOffered]] = {name: {} for name in subjects}
-    work = [(method, name) for method in names for name in subjects]
+    work = [(method, name) for method in names for name in (*backbones, FUSED)]
     for index, (method, name) in enumerate(work):
         now = Progress("explaining", 0.1 + 0.9 * index / len(work), subject=name, method=method)
         report(now)
-        maps[name][method] = explain(method, subjects[name], analysis.request.options, lambda now=now: report(now))
+        members = [maps[backbone][method] for backbone in backbones] if name == FUSED else None
+        tick = partial(report, now)
+        maps[name][method] = explain(method, subjects[name], analysis.request.options, tick, members)
     return replace(analysis, maps=maps, seconds=time.perf_counter() - began)

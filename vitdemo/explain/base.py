@@ -51,7 +51,7 @@ class Options:
     head_fusion: str = "mean"  # how attention heads become one matrix
     discard: float = 0.0  # share of the lowest attention that rollout ignores
     baseline: str = "black"  # what a picture without information looks like
-    steps: int = 16  # integrated gradients: points on the path to begin with
+    steps: int = 32  # integrated gradients: points on the path to begin with
     samples: int = 24  # SmoothGrad: noisy copies
     noise: float = 0.15  # SmoothGrad: standard deviation of the noise, in 0..1 pixel values
     patches: int = 12  # occlusion: patches along the long side
@@ -107,12 +107,19 @@ class Explanation:
     passes: Callable[[Options], int]  # forward passes for each backbone, with a backward pass if a gradient method
     refuse: Callable[[Subject], str | None]
     compute: Callable[[Subject, Options, Tick], Heat]
+    add: Callable[[Sequence[Heat], np.ndarray], Heat] | None = None  # the weighted sum, where the method is linear
 
 
 EXPLANATIONS: Registry[Explanation] = Registry("explanation")
 
 
-def explain(name: str, subject: Subject, options: Options, tick: Tick = lambda: None) -> Heat | NotOffered:
+def explain(
+    name: str,
+    subject: Subject,
+    options: Options,
+    tick: Tick = lambda: None,
+    members: Sequence[Heat | NotOffered] | None = None,
+) -> Heat | NotOffered:
     """The map of one method for one subject, or why there is none.
 
     Args:
@@ -120,10 +127,16 @@ def explain(name: str, subject: Subject, options: Options, tick: Tick = lambda: 
         subject: what to explain.
         options: the person's settings.
         tick: called before each forward pass; whatever it raises stops the work and leaves nothing behind.
+        members: this method's maps of the subject's backbones, with the same options, if they are there already: where
+            the method and the fusion are both linear, their weighted sum is the fused map, and no pass is needed.
     """
     explanation = EXPLANATIONS.get(name)
     reason = explanation.refuse(subject)
-    return NotOffered(reason) if reason else explanation.compute(subject, options, tick)
+    if reason:
+        return NotOffered(reason)
+    if members and explanation.add is not None and subject.scorer.fusion.linear:
+        return explanation.add(members, subject.weights)
+    return explanation.compute(subject, options, tick)
 
 
 def merge(maps: Sequence[np.ndarray], views: Sequence[View]) -> tuple[np.ndarray, View]:

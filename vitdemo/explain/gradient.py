@@ -1,13 +1,14 @@
 """Explanations from gradients, by Captum, for backbones and fused models alike."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 
 from vitdemo.explain.base import BASELINES, EXPLANATIONS, Explanation, Options, Subject, Tick, merge, probability
 from vitdemo.types import Heat
 
-MOST_STEPS = 256
+MOST_STEPS = 128
 TOLERANCE = 0.05  # of the difference that the map has to add up to
 NEGLIGIBLE = 0.001  # a probability: a tenth of a per cent is less than the page shows
 
@@ -30,7 +31,7 @@ def integrated_gradients(subject: Subject, options: Options, tick: Tick) -> Heat
     """Integrated gradients (Sundararajan et al., 2017, arXiv 1703.01365, equation 1) of the target's probability.
 
     The map adds up to p(picture) - p(baseline). The steps of the Gauss-Legendre rule are doubled until it does to
-    within 5 % or a tenth of a per cent of probability, at most 256.
+    within 5 % or a tenth of a per cent of probability, at most 128.
 
     Returns:
         Signed heat; figures: `picture` and `baseline` (probabilities), `sum` of the map, `error` (|sum - difference|),
@@ -61,7 +62,26 @@ def integrated_gradients(subject: Subject, options: Options, tick: Tick) -> Heat
             break
         steps = min(2 * steps, MOST_STEPS)
     values, view = merge([part[0].sum(0).cpu().numpy() for part in parts], subject.views)
-    figures = {
+    figures = _figures(start, end, total, steps)
+    return Heat(values, signed=True, view=view, figures=figures)
+
+
+def add(members: Sequence[Heat], weights: np.ndarray) -> Heat:
+    """Integrated gradients of Σ w p from those of each p: attribution is linear (axiom 4 of the paper)."""
+    values, view = merge(
+        [weight * heat.values for weight, heat in zip(weights, members, strict=True)], [heat.view for heat in members]
+    )
+    end, start, total = (
+        float(sum(weight * heat.figures[name] for weight, heat in zip(weights, members, strict=True)))
+        for name in ("picture", "baseline", "sum")
+    )
+    figures = _figures(start, end, total, max(heat.figures["steps"] for heat in members))
+    return Heat(values, signed=True, view=view, figures=figures)
+
+
+def _figures(start: float, end: float, total: float, steps: float) -> dict[str, float]:
+    error = abs(total - (end - start))
+    return {
         "picture": end,
         "baseline": start,
         "sum": total,
@@ -69,7 +89,6 @@ def integrated_gradients(subject: Subject, options: Options, tick: Tick) -> Heat
         "relative_error": error / max(abs(end - start), 1e-12),
         "steps": steps,
     }
-    return Heat(values, signed=True, view=view, figures=figures)
 
 
 def smoothgrad(subject: Subject, options: Options, tick: Tick) -> Heat:
@@ -110,6 +129,7 @@ EXPLANATIONS.add(
         passes=lambda options: options.steps + 2,
         refuse=_refuse,
         compute=integrated_gradients,
+        add=add,
     ),
 )
 

@@ -18,7 +18,11 @@ TAU = 0.5  # nats; how sharply a backbone's entropy lowers its weight
 
 @dataclass(frozen=True)
 class Fusion:
-    """One strategy. `differentiable`: the fused probability follows the picture without jumps."""
+    """One strategy.
+
+    `differentiable`: the fused probability follows the picture without jumps. `linear`: it is a weighted mean of the
+    backbones' probabilities, with weights that do not depend on the picture.
+    """
 
     name: str
     title: str
@@ -27,14 +31,15 @@ class Fusion:
     paper: str
     combine: Combine
     differentiable: bool = True
+    linear: bool = False
 
 
 FUSIONS: Registry[Fusion] = Registry("fusion")
 
 
-def _fusion(name: str, title: str, sentence: str, formula: str, paper: str = "", differentiable: bool = True):
+def _fusion(name: str, title: str, sentence: str, formula: str, paper: str = "", **kind: bool):
     def add(combine: Combine) -> Combine:
-        FUSIONS.add(name, Fusion(name, title, sentence, formula, paper, combine, differentiable))
+        FUSIONS.add(name, Fusion(name, title, sentence, formula, paper, combine, **kind))
         return combine
 
     return add
@@ -46,6 +51,7 @@ def _fusion(name: str, title: str, sentence: str, formula: str, paper: str = "",
     "Every backbone counts the same: the probabilities are averaged.",
     "p = (1/M) Σ p_m",
     "Kittler et al., On Combining Classifiers, 1998 (sum rule)",
+    linear=True,
 )
 def mean(probabilities: torch.Tensor, evidence: Evidence) -> tuple[torch.Tensor, torch.Tensor]:
     return _weighted(probabilities, torch.ones_like(probabilities[..., 0]))
@@ -69,6 +75,7 @@ def geometric(probabilities: torch.Tensor, evidence: Evidence) -> tuple[torch.Te
     "A backbone that was right more often on pictures set aside for checking counts more.",
     "p = Σ w_m p_m,  w_m ∝ validation accuracy",
     "Kuncheva, Combining Pattern Classifiers, 2014, chapter 5",
+    linear=True,
 )
 def validation(probabilities: torch.Tensor, evidence: Evidence) -> tuple[torch.Tensor, torch.Tensor]:
     accuracy = torch.as_tensor(evidence.accuracy, dtype=probabilities.dtype, device=probabilities.device)

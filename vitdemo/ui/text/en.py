@@ -35,7 +35,7 @@ TEXT = {
     "baseline": "Blank picture",
     "baseline.info": "What integrated gradients fade in from, and what occlusion hides a patch with.",
     "steps": "Integrated gradients: steps",
-    "steps.info": "To begin with; doubled, up to 256, until the map adds up.",
+    "steps.info": "To begin with; doubled, up to 128, until the map adds up.",
     "samples_count": "SmoothGrad: noisy copies",
     "samples_count.info": "More copies make a calmer map and take longer.",
     "noise": "SmoothGrad: strength of the noise",

@@ -61,7 +61,7 @@ TEXT = {
     "baseline.blurred": "模糊",
     "baseline.mean": "平均色",
     "steps": "积分梯度：步数",
-    "steps.info": "起始步数；会加倍（最多 256），直到总和吻合。",
+    "steps.info": "起始步数；会加倍（最多 128），直到总和吻合。",
     "samples_count": "平滑梯度：带噪声的副本数",
     "samples_count.info": "副本越多越平稳，也越慢。",
     "noise": "平滑梯度：噪声强度",
