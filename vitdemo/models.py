@@ -8,7 +8,7 @@ pixels and baselines such as "black" mean what they say.
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -71,12 +71,6 @@ class Model:
     def view(self, picture: Image.Image) -> View:
         """Which part of the picture that is."""
         return view_of(picture.size, self.transform)
-
-    def autocast(self) -> AbstractContextManager:
-        """bf16 (fp16 where the GPU has no bf16) on a GPU, fp32 elsewhere."""
-        if self.device.type != "cuda":
-            return nullcontext()
-        return torch.autocast("cuda", torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16)
 
 
 def pick_device(name: str = "auto") -> torch.device:

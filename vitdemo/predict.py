@@ -8,7 +8,7 @@ from vitdemo.types import Prediction
 
 
 def predict(model: Model, pixels: torch.Tensor) -> Prediction:
-    """One forward pass.
+    """One forward pass, in fp32 on every device: explanations run in fp32, and have to speak of the same numbers.
 
     Args:
         model: a loaded backbone.
@@ -17,11 +17,10 @@ def predict(model: Model, pixels: torch.Tensor) -> Prediction:
     Returns:
         Logits (B, K), probabilities (B, K) at the model's temperature, and pooled features (B, D).
     """
-    with torch.inference_mode(), model.autocast():
+    with torch.inference_mode():
         logits, features = model.network.embed(pixels.to(model.device))
-    logits = logits.float()
     probabilities = torch.softmax(logits / model.backbone.temperature, dim=-1)
-    return Prediction(_array(logits), _array(probabilities), _array(features.float()))
+    return Prediction(_array(logits), _array(probabilities), _array(features))
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
