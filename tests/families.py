@@ -26,6 +26,9 @@ FAMILIES = {
     "ViT, attention-pooled": Family("vit_base_patch16_siglip_224", SMALL, 32, [(2, 16, 16)] * 2 + [(2, 1, 16)]),
     "ViT, differential": Family("vit_tiny_patch16_224", SMALL | {"attn_layer": "diff"}, 32, [(2, 17, 17)] * 4),
     "ViT, pooled twice": Family("vit_tiny_patch16_224", SMALL | {"global_pool": "avgmax"}, 32, [(2, 17, 17)] * 2),
+    "ViT, pooled with its class token": Family(
+        "vit_tiny_patch16_224", SMALL | {"global_pool": "avg", "pool_include_prefix": True}, 32, [(2, 17, 17)] * 2
+    ),
     "DeiT": Family("deit_tiny_distilled_patch16_224", SMALL, 32, [(2, 18, 18)] * 2),
     "DeiT III": Family("deit3_small_patch16_224", SMALL, 32, [(2, 17, 17)] * 2),
     "DINOv2": Family("vit_small_patch14_reg4_dinov2", SMALL, 32, [(2, 21, 21)] * 2),

@@ -128,6 +128,22 @@ def test_a_visitor_waits_for_what_is_in_use(loads):
     assert order == ["first", "second"]
 
 
+def test_whoever_waits_is_woken(loads, monkeypatch):
+    monkeypatch.setattr(module, "PATIENCE", 60)
+    models = cache(1)
+
+    def visit():
+        with models.use([row("b")]):
+            return "in"
+
+    with ThreadPoolExecutor(1) as pool:
+        with models.use([row("a")]):
+            second = pool.submit(visit)
+            while not models._changed._waiters:
+                time.sleep(0.001)
+        assert second.result(30) == "in"
+
+
 def test_whoever_waits_may_give_up(loads):
     models = cache(1)
 

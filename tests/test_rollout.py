@@ -211,6 +211,7 @@ def test_layouts_of_tiny_backbones(tiny, name, expected):
     ("family", "expected"),
     {
         "ViT": Layout(1, (4, 4), (0,), 2),
+        "ViT, pooled with its class token": Layout(1, (4, 4), tuple(range(17)), 2),
         "DeiT": Layout(2, (4, 4), (0, 1), 2),
         "DeiT III": Layout(1, (4, 4), (0,), 2),
         "DINOv2": Layout(5, (4, 4), (0,), 2),
@@ -222,18 +223,18 @@ def test_layouts_of_families(family, expected):
     assert layout_of(body(family), (FAMILIES[family].size,) * 2) == expected
 
 
-@pytest.mark.parametrize("name", [name for name in TINY if name != "resnet"])
-def test_the_layout_is_what_the_head_reads(tiny, name):
-    """The logits change with the tokens that the layout says are read, and with no other."""
-    network, layout = (
-        tiny[name].network.body,
-        layout_of(tiny[name].network.body, tiny[name].transform["input_size"][1:]),
-    )
-    tokens = torch.randn(1, layout.tokens, network.num_features, generator=torch.Generator().manual_seed(0))
+def read_by_the_head(body, layout: Layout) -> tuple[int, ...]:
+    """The tokens with which the logits change."""
+    tokens = torch.randn(1, layout.tokens, body.num_features, generator=torch.Generator().manual_seed(0))
     tokens.requires_grad_()
-    gradient = torch.autograd.grad(network.forward_head(tokens)[0, 0], tokens)[0]
-    read = gradient[0].abs().sum(-1) > 1e-9
-    assert tuple(torch.nonzero(read).flatten().tolist()) == layout.readout
+    gradient = torch.autograd.grad(body.forward_head(tokens)[0, 0], tokens)[0]
+    return tuple(torch.nonzero(gradient[0].abs().sum(-1) > 1e-9).flatten().tolist())
+
+
+@pytest.mark.parametrize("name", [name for name in TINY if name != "resnet"])
+def test_the_layout_is_what_the_head_of_tiny_backbones_reads(tiny, name):
+    network, size = tiny[name].network.body, tiny[name].transform["input_size"][1:]
+    assert read_by_the_head(network, layout_of(network, size)) == layout_of(network, size).readout
 
 
 def test_patches_lie_row_by_row(tiny):
@@ -291,6 +292,12 @@ def test_every_family_is_either_offered_or_refused():
         family for family, made in FAMILIES.items() if isinstance(layout_of(body(family), (made.size,) * 2), Layout)
     }
     assert offered == set(FAMILIES) - set(REFUSED)
+
+
+@pytest.mark.parametrize("family", sorted(set(FAMILIES) - set(REFUSED)))
+def test_the_layout_is_what_the_head_of_families_reads(family):
+    layout = layout_of(body(family), (FAMILIES[family].size,) * 2)
+    assert read_by_the_head(body(family), layout) == layout.readout
 
 
 @pytest.mark.parametrize("family", sorted(set(FAMILIES) - set(REFUSED)))
