@@ -150,6 +150,18 @@ def test_every_strategy_introduces_itself(strategy):
     assert fusion.sentence.endswith(".")
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_linear_is_a_mean_with_weights_that_do_not_depend_on_the_picture(strategy):
+    probabilities, known = random_probabilities((3, 8, 5)), evidence(3, 5)
+    fused = fuse(strategy, probabilities, known)
+    linear = all(
+        np.allclose(one.weights, fused[0].weights)
+        and np.allclose(one.probabilities, fused[0].weights @ probabilities[:, index], atol=1e-6)
+        for index, one in enumerate(fused)
+    )
+    assert FUSIONS.get(strategy).linear == linear
+
+
 # what is not allowed
 
 
