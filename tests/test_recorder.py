@@ -89,7 +89,7 @@ def test_heads_fused_while_recording_are_heads_fused_afterwards(tiny, how):
         torch.testing.assert_close(one, reference, rtol=0, atol=0)
 
 
-class Interruption(Exception):  # noqa: N818  not an error
+class Interruption(Exception):
     pass
 
 
