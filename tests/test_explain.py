@@ -17,7 +17,7 @@ from vitdemo.explain.base import LIMITS, merge
 from vitdemo.fusion import FUSIONS
 from vitdemo.models import Model, Network
 from vitdemo.types import Heat, NotOffered, View
-from vitdemo.views import canvas_shape, spread
+from vitdemo.views import canvas_shape, spread, union
 
 METHODS = EXPLANATIONS.names()
 QUICK = Options(steps=4, samples=3, patches=4, batch=5)
@@ -180,10 +180,10 @@ def test_members_of_other_sizes_are_added_on_the_picture(tiny, no_doubling):
     members = [subject_of([tiny[name]], picture) for name in ("vit", "wide")]
     fused = explain("integrated_gradients", subject_of([tiny["vit"], tiny["wide"]], picture), QUICK)
     maps = [explain("integrated_gradients", member, QUICK) for member in members]
-    shape = canvas_shape(picture.size)
-    expected = sum(0.5 * spread(heat.values, heat.view, shape) for heat in maps)
+    seen = union([heat.view for heat in maps])
+    expected = sum(0.5 * spread(heat.values, heat.view, canvas_shape(seen.size), seen) for heat in maps)
     np.testing.assert_allclose(fused.values, expected, atol=1e-5)
-    assert fused.view == View((0, 0, 70, 50), (70, 50))
+    assert fused.view == seen and all(heat.view != seen or heat is maps[1] for heat in maps)
     assert fused.values.sum() == pytest.approx(fused.figures["sum"], abs=1e-5)
 
 
@@ -351,8 +351,9 @@ def test_fused_rollout_of_other_sizes_lies_on_the_picture(tiny):
     picture = paint(70, 50)
     heat = explain("rollout", subject_of([tiny["vit"], tiny["wide"]], picture), Options())
     maps = [explain("rollout", subject_of([tiny[name]], picture), Options()) for name in ("vit", "wide")]
-    shape = canvas_shape(picture.size)
-    expected = sum(0.5 * spread(m.values / m.values.sum(), m.view, shape) for m in maps)
+    seen = union([heat.view for heat in maps])
+    shape = canvas_shape(seen.size)
+    expected = sum(0.5 * spread(m.values / m.values.sum(), m.view, shape, seen) for m in maps)
     np.testing.assert_allclose(heat.values, expected, atol=1e-6)
 
 

@@ -8,7 +8,7 @@ from timm.data import create_transform
 
 from tests.conftest import paint
 from vitdemo.types import View
-from vitdemo.views import canvas_shape, crop_to, place, spread, view_of
+from vitdemo.views import canvas_shape, crop_to, place, spread, union, view_of
 
 SIZES = [(200, 120), (90, 250), (160, 160), (37, 53), (251, 64)]
 INPUTS = [((3, 32, 32), 1.0), ((3, 32, 32), 0.9), ((3, 48, 32), 0.875), ((3, 32, 48), 0.95), ((3, 64, 64), 0.7)]
@@ -173,3 +173,12 @@ def test_crop_to_leaves_what_is_seen_whole(mode):
 def test_crop_to_leaves_common_pictures_alone():
     picture = Image.new("RGB", (640, 480))
     assert crop_to(picture, transform_of((3, 32, 32), 1.0, "center")) is picture
+
+
+def test_union_holds_every_view_and_spread_keeps_the_sum_on_it():
+    views = [View((10, 0, 50, 40), (60, 40)), View((5, 5, 45, 45), (60, 40))]
+    seen = union(views)
+    assert seen.box == (5, 0, 50, 45) and seen.size == (45, 45)
+    values = np.random.default_rng(3).normal(size=(6, 7))
+    for view in views:
+        assert spread(values, view, (20, 30), seen).sum() == pytest.approx(values.sum(), abs=1e-4)

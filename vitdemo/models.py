@@ -8,7 +8,7 @@ pixels and baselines such as "black" mean what they say.
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -28,8 +28,16 @@ Progress = Callable[[str, int, int], None]  # backbone's name, bytes so far, byt
 PATIENCE = 0.2  # seconds of waiting after which a visitor is told, and may give up
 
 
+def autocast(device: torch.device) -> AbstractContextManager:
+    """bf16 (fp16 where the GPU has no bf16) on a GPU, fp32 elsewhere."""
+    if device.type != "cuda":
+        return nullcontext()
+    return torch.autocast("cuda", torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16)
+
+
 class Network(nn.Module):
-    """A timm model that takes pixels in 0..1 and normalises them itself.
+    """A timm model that takes pixels in 0..1 and normalises them itself. Predictions and explanations both run through
+    it, and so in the same precision.
 
     Args:
         body: any timm classifier.
@@ -43,13 +51,15 @@ class Network(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """(B, 3, h, w) in 0..1 to logits (B, K)."""
-        return self.body((pixels - self.mean) / self.std)
+        """(B, 3, h, w) in 0..1 to logits (B, K), fp32."""
+        with autocast(pixels.device):
+            return self.body((pixels - self.mean) / self.std).float()
 
     def embed(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The same logits (B, K), and the pooled features (B, D) that the head was given."""
-        tokens = self.body.forward_features((pixels - self.mean) / self.std)
-        return self.body.forward_head(tokens), self.body.forward_head(tokens, pre_logits=True)
+        with autocast(pixels.device):
+            tokens = self.body.forward_features((pixels - self.mean) / self.std)
+            return self.body.forward_head(tokens).float(), self.body.forward_head(tokens, pre_logits=True).float()
 
 
 @dataclass(frozen=True)

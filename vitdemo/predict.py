@@ -8,7 +8,7 @@ from vitdemo.types import Prediction
 
 
 def predict(model: Model, pixels: torch.Tensor) -> Prediction:
-    """One forward pass, in fp32 on every device: explanations run in fp32, and have to speak of the same numbers.
+    """One forward pass.
 
     Args:
         model: a loaded backbone.

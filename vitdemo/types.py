@@ -21,6 +21,12 @@ class View:
     box: tuple[float, float, float, float]
     picture: tuple[int, int]  # (width, height) of the picture that the box refers to
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the box in whole pixels, at least 1."""
+        left, top, right, bottom = self.box
+        return max(1, round(right - left)), max(1, round(bottom - top))
+
 
 @dataclass(frozen=True)
 class Prediction:

@@ -6,7 +6,7 @@ their sum, so that an attribution that adds up to a score still does).
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image
@@ -55,30 +55,39 @@ def canvas_shape(picture: tuple[int, int], long_side: int = 224) -> tuple[int, i
     return max(1, round(picture[1] * scale)), max(1, round(picture[0] * scale))
 
 
-def spread(values: np.ndarray, view: View, shape: tuple[int, int]) -> np.ndarray:
-    """Distributes a map over the whole picture, cell by cell, in proportion to the overlapping area.
+def union(views: Sequence[View]) -> View:
+    """The smallest box around what several backbones saw of one picture."""
+    left, top, right, bottom = zip(*(view.box for view in views), strict=True)
+    return View((min(left), min(top), max(right), max(bottom)), views[0].picture)
+
+
+def spread(values: np.ndarray, view: View, shape: tuple[int, int], onto: View | None = None) -> np.ndarray:
+    """Distributes a map over a grid, cell by cell, in proportion to the overlapping area.
 
     Args:
         values: (h, w), any sign.
         view: where the map lies.
-        shape: (H, W) of the grid over the whole picture.
+        shape: (H, W) of the grid.
+        onto: where the grid lies; over the whole picture if not given.
 
     Returns:
-        (H, W) float32; its sum is that of `values` as far as the view lies inside the picture.
+        (H, W) float32; its sum is that of `values` as far as the view lies inside the grid.
     """
+    width, height = view.picture
+    ends = onto.box if onto else (0.0, 0.0, width, height)
     left, top, right, bottom = view.box
-    rows = _overlap(shape[0], view.picture[1], values.shape[0], top, bottom)  # (H, h)
-    columns = _overlap(shape[1], view.picture[0], values.shape[1], left, right)  # (W, w)
+    rows = _overlap(shape[0], ends[1], ends[3], values.shape[0], top, bottom)  # (H, h)
+    columns = _overlap(shape[1], ends[0], ends[2], values.shape[1], left, right)  # (W, w)
     return (rows @ values.astype(np.float64) @ columns.T).astype(np.float32)
 
 
-def _overlap(cells: int, length: float, parts: int, start: float, stop: float) -> np.ndarray:
-    """(cells, parts): the share of each part of [start, stop] that falls into each cell of [0, length]."""
-    cell = np.linspace(0, length, cells + 1)
+def _overlap(cells: int, low: float, high: float, parts: int, start: float, stop: float) -> np.ndarray:
+    """(cells, parts): the share of each part of [start, stop] that falls into each cell of [low, high]."""
+    cell = np.linspace(low, high, cells + 1)
     part = np.linspace(start, stop, parts + 1)
-    low = np.maximum(cell[:-1, None], part[None, :-1])
-    high = np.minimum(cell[1:, None], part[None, 1:])
-    return np.clip(high - low, 0, None) / ((stop - start) / parts)
+    begin = np.maximum(cell[:-1, None], part[None, :-1])
+    end = np.minimum(cell[1:, None], part[None, 1:])
+    return np.clip(end - begin, 0, None) / ((stop - start) / parts)
 
 
 def place(values: np.ndarray, view: View, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

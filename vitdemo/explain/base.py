@@ -12,7 +12,7 @@ from vitdemo.fusion import FusedModel
 from vitdemo.models import Model
 from vitdemo.registry import Registry
 from vitdemo.types import Heat, NotOffered, View
-from vitdemo.views import canvas_shape, spread
+from vitdemo.views import canvas_shape, spread, union
 
 Tick = Callable[[], None]  # called before each forward pass; raises to stop
 
@@ -142,14 +142,14 @@ def explain(
 def merge(maps: Sequence[np.ndarray], views: Sequence[View]) -> tuple[np.ndarray, View]:
     """Adds up the members' maps (h_m, w_m), each on the grid of its own input, to one map that keeps their sum.
 
-    Members that saw the same part on the same grid are added there, exactly; others on a grid over the whole picture.
+    Members that saw the same part on the same grid are added there, exactly; others on a fine grid over what any of
+    them saw.
     """
     if all(map_.shape == maps[0].shape and view == views[0] for map_, view in zip(maps, views, strict=True)):
         return np.sum(maps, axis=0, dtype=np.float32), views[0]
-    picture = views[0].picture
-    shape = canvas_shape(picture)
-    whole = View((0.0, 0.0, float(picture[0]), float(picture[1])), picture)
-    return np.sum([spread(m, view, shape) for m, view in zip(maps, views, strict=True)], axis=0), whole
+    seen = union(views)
+    shape = canvas_shape(seen.size)
+    return np.sum([spread(m, view, shape, seen) for m, view in zip(maps, views, strict=True)], axis=0), seen
 
 
 def probability(subject: Subject, pixels: Sequence[torch.Tensor]) -> float:

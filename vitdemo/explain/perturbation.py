@@ -5,7 +5,7 @@ import torch
 
 from vitdemo.explain.base import BASELINES, EXPLANATIONS, Explanation, Options, Subject, Tick
 from vitdemo.types import Heat, View
-from vitdemo.views import canvas_shape
+from vitdemo.views import canvas_shape, union
 
 
 def occlusion(subject: Subject, options: Options, tick: Tick) -> Heat:
@@ -18,11 +18,10 @@ def occlusion(subject: Subject, options: Options, tick: Tick) -> Heat:
     """
     from captum.attr import FeatureAblation  # here, because it is slow to import
 
-    box = _seen(subject.views)
-    width, height = box[2] - box[0], box[3] - box[1]
-    rows, columns = canvas_shape((max(1, round(width)), max(1, round(height))), options.patches)
+    seen = union(subject.views)
+    rows, columns = canvas_shape(seen.size, options.patches)
     masks = tuple(
-        _cells(view, x.shape[-2:], box, (rows, columns)).to(x.device)
+        _cells(view, x.shape[-2:], seen.box, (rows, columns)).to(x.device)
         for view, x in zip(subject.views, subject.pixels, strict=True)
     )
 
@@ -40,14 +39,7 @@ def occlusion(subject: Subject, options: Options, tick: Tick) -> Heat:
     values = np.zeros(rows * columns, dtype=np.float32)
     for part, mask in zip(parts, masks, strict=True):
         values[mask.flatten().cpu().numpy()] = part[0, 0].flatten().float().cpu().numpy()
-    view = View(box, subject.views[0].picture)
-    return Heat(values.reshape(rows, columns), signed=True, view=view, figures={"patches": rows * columns})
-
-
-def _seen(views: tuple[View, ...]) -> tuple[float, float, float, float]:
-    """The smallest box around what the members saw."""
-    left, top, right, bottom = zip(*(view.box for view in views), strict=True)
-    return min(left), min(top), max(right), max(bottom)
+    return Heat(values.reshape(rows, columns), signed=True, view=seen, figures={"patches": rows * columns})
 
 
 def _cells(view: View, size: tuple[int, int], box: tuple[float, ...], grid: tuple[int, int]) -> torch.Tensor:

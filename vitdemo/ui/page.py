@@ -187,7 +187,8 @@ def build(handlers: Handlers) -> gr.Blocks:
                  "analyse": analyse, "query": query}  # fmt: skip
         results = [shown[name] for name in RESULTS]
         given = [picture, sample, scale, colours, running, analysis, *inputs]
-        quiet = {"api_visibility": "private", "show_progress": "hidden"}
+        # a new event never waits for an older one of the same visitor: it ends it
+        quiet = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "multiple"}
         many = {"concurrency_limit": 16, "concurrency_id": "analyses"}
         run = {"inputs": given, "outputs": results, **quiet, **many}
 
