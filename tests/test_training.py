@@ -182,12 +182,16 @@ def test_erasing_touches_one_rectangle_of_the_share_asked_for():
 
 
 def test_schedules():
-    recipe = replace(recipes.RESNET, resolutions=((0.0, 96), (0.6, 128)), warmup_epochs=5, learning_rate=1.0)
+    recipe = replace(recipes.RESNET, resolutions=((0.0, 96), (0.6, 128)), warmup_epochs=5, restart=1.0)
     assert [supervised.resolution(recipe, e, 10) for e in (0, 5, 6, 9)] == [96, 96, 128, 128]
+    recipe = replace(recipe, learning_rate=1.0)
     assert supervised.learning_rate(recipe, 5, 100) == pytest.approx(1.0)
     assert supervised.learning_rate(recipe, 52.5, 100) == pytest.approx(0.505)  # half of the cosine
     assert supervised.learning_rate(recipe, 100, 100) == pytest.approx(0.01)
     assert supervised.learning_rate(recipe, 0, 100) > 0
+    again = replace(recipe, restart=0.55, restart_rate=0.4)
+    rates = [supervised.learning_rate(again, e, 100) for e in (5, 30, 55, 77.5, 100)]
+    assert rates == pytest.approx([1.0, 0.505, 0.4, 0.4 * 0.505, 0.4 * 0.01])
 
 
 def test_the_teachers_share_of_the_loss():
@@ -210,6 +214,19 @@ def test_logits_beside_the_intermediate_are_those_of_a_plain_forward():
         logits, tokens = supervised.with_intermediate(model, x, 3)
         assert torch.allclose(logits, model(x), atol=1e-5)
     assert tokens.shape == (1, 192, 8, 8)
+
+
+def test_a_hybrid_starts_from_the_stem_of_a_resnet():
+    resnet = timm.create_model(recipes.RESNET.architecture, num_classes=5, **recipes.RESNET.arguments)
+    hybrid = timm.create_model(recipes.HYBRID.architecture, num_classes=5, **recipes.HYBRID.arguments)
+    x, stem = torch.randn(1, 3, 64, 64), hybrid.patch_embed.backbone
+    blocks = [t.clone() for t in hybrid.blocks.state_dict().values()]
+    names = supervised.warm_start(hybrid, resnet)
+    assert len(names) == len(stem.state_dict())
+    with torch.no_grad():
+        (got,), (wanted,) = stem.eval()(x), resnet.eval().forward_intermediates(x, [3], intermediates_only=True)
+    assert torch.allclose(got, wanted, atol=1e-5)
+    assert all(torch.equal(a, b) for a, b in zip(blocks, hybrid.blocks.state_dict().values(), strict=True))
 
 
 def test_moving_average_of_parameters_and_statistics():

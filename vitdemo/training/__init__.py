@@ -56,8 +56,9 @@ def train(
         list_folder(data / split)
     pictures = read_folder(data / "train", chosen.short_side)
     teacher = read_teacher(chosen.teacher, pictures.labels, out).to(device) if chosen.teacher else None
+    start = read_teacher(chosen.start, pictures.labels, out) if chosen.start else None
     val = read_split(data / "val", card_of(chosen, pictures.labels))
-    state = fit(chosen, pictures, val, out, epochs, resume, device, teacher)
+    state = fit(chosen, pictures, val, out, epochs, resume, device, teacher, start)
     return write_backbone(chosen, state.best["weights"], data, out, epochs, state.best["epoch"])
 
 

@@ -6,6 +6,7 @@ fp16 weights. What else was tried is in LOG.md.
 
 from __future__ import annotations
 
+from vitdemo.training.data import Augmentation
 from vitdemo.training.supervised import Recipe
 
 # python -m vitdemo train resnet --data flowers
@@ -20,10 +21,11 @@ RESNET = Recipe(
         "stem_type": "deep_tiered",
         "avg_down": True,
     },
-    epochs=150,
-    resolutions=((0.0, 96), (0.6, 128)),
+    epochs=160,
+    resolutions=((0.0, 96), (0.45, 128)),
     learning_rate=1.5e-3,
-    evaluation_sizes=(128, 144, 160),
+    restart=0.75,
+    restart_rate=7e-4,
 )
 
 # python -m vitdemo train hybrid --data flowers
@@ -40,11 +42,15 @@ HYBRID = Recipe(
         "stem_channels": [40, 80, 160],
         "stem_width": 24,
     },
-    training_arguments={"dynamic_img_size": True, "drop_path_rate": 0.1},
-    epochs=110,
+    training_arguments={"dynamic_img_size": True, "drop_path_rate": 0.05},
+    epochs=28,
     resolutions=((0.0, 96), (0.6, 128)),
-    learning_rate=1e-3,
-    evaluation_sizes=(128, 144, 160),
+    learning_rate=6e-4,
+    warmup_epochs=2,
+    ema=0.995,
+    start="resnet",
+    teacher="resnet",
+    teacher_weight=0.7,
 )
 
 # python -m vitdemo train vit --data flowers
@@ -53,14 +59,14 @@ VIT = Recipe(
     family="ViT",
     architecture="vit_tiny_patch16_224",
     arguments={"img_size": 128, "embed_dim": 192, "depth": 6, "num_heads": 3},
-    training_arguments={"dynamic_img_size": True, "drop_path_rate": 0.05},
-    epochs=120,
+    training_arguments={"dynamic_img_size": True},
+    epochs=140,
     resolutions=((0.0, 96), (0.6, 128)),
-    learning_rate=1e-3,
+    learning_rate=6e-4,
+    augmentation=Augmentation(scale=(0.35, 1.0), mixing_probability=0.5),
     mimetic=True,
     teacher="resnet",
     guide_weight=1.0,
-    evaluation_sizes=(128, 144),
 )
 
 RECIPES = {recipe.name: recipe for recipe in (RESNET, HYBRID, VIT)}

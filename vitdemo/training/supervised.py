@@ -50,6 +50,8 @@ class Recipe:
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
     warmup_epochs: int = 5
+    restart: float = 1.0  # at this fraction of the epochs the learning rate goes up again, once; 1 for never
+    restart_rate: float = 7e-4
     ema: float = 0.998
     clip: float = 1.0  # largest norm of the gradient
     seed: int = 0
@@ -61,6 +63,7 @@ class Recipe:
     guide_block: int = 3  # index of the student's block whose patch tokens are guided
     guide_stage: int = 3  # index in timm's forward_intermediates of the teacher; 3 has stride 16 in a ResNet
     mimetic: bool = False  # start from vitdemo.training.initial.mimetic_
+    start: str | None = None  # an exported backbone whose tensors are the first weights: see `warm_start`
     evaluation_sizes: tuple[int, ...] = (128,)  # tried on val, the best is exported
     crops: tuple[float, ...] = (0.9, 1.0)  # likewise
 
@@ -84,15 +87,21 @@ def resolution(recipe: Recipe, epoch: int, epochs: int) -> int:
 
 
 def learning_rate(recipe: Recipe, progress: float, epochs: int) -> float:
-    """Linear warm-up, then half a cosine down to a hundredth; `progress` in epochs."""
-    warm = min(recipe.warmup_epochs, epochs / 5)
+    """Linear warm-up, then half a cosine down to a hundredth, and again after a restart; `progress` in epochs.
+
+    Loshchilov & Hutter 2017, "SGDR: stochastic gradient descent with warm restarts", arXiv 1608.03983.
+    """
+    warm, turn = min(recipe.warmup_epochs, epochs / 5), recipe.restart * epochs
     if progress < warm:
         return recipe.learning_rate * (progress + 1e-3) / warm
-    share = (progress - warm) / (epochs - warm)
-    return recipe.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
+    begin, end, peak = (warm, turn, recipe.learning_rate) if progress < turn else (turn, epochs, recipe.restart_rate)
+    share = (progress - begin) / max(end - begin, 1e-9)
+    return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
 
 
-def new_state(recipe: Recipe, classes: int, device: str, teacher: nn.Module | None = None) -> State:
+def new_state(
+    recipe: Recipe, classes: int, device: str, teacher: nn.Module | None = None, start: nn.Module | None = None
+) -> State:
     """The state before the first epoch."""
     torch.manual_seed(recipe.seed)
     model = timm.create_model(
@@ -100,6 +109,8 @@ def new_state(recipe: Recipe, classes: int, device: str, teacher: nn.Module | No
     )
     if recipe.mimetic:
         mimetic_(model)
+    if start is not None:
+        warm_start(model, start)
     guide = nn.Identity()
     if teacher is not None and recipe.guide_weight:
         guide = nn.Linear(model.embed_dim, teacher.feature_info[recipe.guide_stage]["num_chs"]).to(device)
@@ -114,6 +125,19 @@ def new_state(recipe: Recipe, classes: int, device: str, teacher: nn.Module | No
     rest = [p for p in parameters if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": rest, "weight_decay": 0.0}]
     return State(model, ema, guide, torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True))
+
+
+def warm_start(model: nn.Module, start: nn.Module) -> list[str]:
+    """Copy the tensors of `start` that fit by name and shape; a ResNet also fits the ResNet stem of a hybrid.
+
+    Returns:
+        The names of the tensors in `model` that were set.
+    """
+    own, stem = model.state_dict(), "patch_embed.backbone."
+    given = start.state_dict() | {stem + name: tensor for name, tensor in start.state_dict().items()}
+    fitting = {name: t for name, t in given.items() if name in own and own[name].shape == t.shape}
+    model.load_state_dict(fitting, strict=False)
+    return sorted(fitting)
 
 
 @torch.no_grad()
@@ -248,6 +272,7 @@ def fit(
     resume: bool,
     device: str,
     teacher: nn.Module | None = None,
+    start: nn.Module | None = None,
 ) -> State:
     """Train `recipe` and return its state; writes out/NAME.ckpt after every epoch and a line per epoch to out/NAME.log.
 
@@ -256,7 +281,7 @@ def fit(
     """
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / f"{recipe.name}.ckpt"
-    state = new_state(recipe, len(train.labels), device, teacher)
+    state = new_state(recipe, len(train.labels), device, teacher, start)
     if resume and checkpoint.exists():
         restore(state, checkpoint)
     bar = tqdm(range(state.epoch, epochs), desc=recipe.name, initial=state.epoch, total=epochs, unit="epoch")
