@@ -94,8 +94,10 @@ def learning_rate(recipe: Recipe, progress: float, epochs: int) -> float:
     warm, turn = min(recipe.warmup_epochs, epochs / 5), recipe.restart * epochs
     if progress < warm:
         return recipe.learning_rate * (progress + 1e-3) / warm
-    begin, end, peak = (warm, turn, recipe.learning_rate) if progress < turn else (turn, epochs, recipe.restart_rate)
-    share = (progress - begin) / max(end - begin, 1e-9)
+    begin, end, peak = warm, turn, recipe.learning_rate
+    if turn <= progress and turn < epochs:
+        begin, end, peak = turn, epochs, recipe.restart_rate
+    share = (progress - begin) / (end - begin)
     return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
 
 
