@@ -189,8 +189,8 @@ def test_schedules():
     assert supervised.learning_rate(recipe, 52.5, 100) == pytest.approx(0.505)  # half of the cosine
     assert supervised.learning_rate(recipe, 100, 100) == pytest.approx(0.01)
     assert supervised.learning_rate(recipe, 0, 100) > 0
-    again = replace(recipe, restart=0.55, restart_rate=0.4)
-    rates = [supervised.learning_rate(again, e, 100) for e in (5, 30, 55, 77.5, 100)]
+    again = replace(recipe, restart=0.5, restart_rate=0.4)
+    rates = [supervised.learning_rate(again, e, 100) for e in (5, 27.5, 50, 75, 100)]
     assert rates == pytest.approx([1.0, 0.505, 0.4, 0.4 * 0.505, 0.4 * 0.01])
 
 

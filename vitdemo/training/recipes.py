@@ -43,7 +43,7 @@ HYBRID = Recipe(
         "stem_width": 24,
     },
     training_arguments={"dynamic_img_size": True, "drop_path_rate": 0.05},
-    epochs=28,
+    epochs=25,
     resolutions=((0.0, 96), (0.6, 128)),
     learning_rate=6e-4,
     warmup_epochs=2,
