@@ -219,7 +219,7 @@ def test_steps_stop_doubling_at_the_most(tiny, monkeypatch):
     monkeypatch.setattr(gradient, "NEGLIGIBLE", -1.0)
     monkeypatch.setattr(gradient, "TOLERANCE", -1.0)
     heat = explain("integrated_gradients", subject_of([steep(tiny)], paint(6, 6)), Options(steps=3))
-    assert heat.figures["steps"] == gradient.MOST_STEPS == 128
+    assert heat.figures["steps"] == gradient.MOST_STEPS == 256
 
 
 def test_a_picture_like_its_baseline_needs_no_more_steps(tiny):

@@ -8,7 +8,7 @@ import torch
 from vitdemo.explain.base import BASELINES, EXPLANATIONS, Explanation, Options, Subject, Tick, merge, probability
 from vitdemo.types import Heat
 
-MOST_STEPS = 128
+MOST_STEPS = 256
 TOLERANCE = 0.05  # of the difference that the map has to add up to
 NEGLIGIBLE = 0.001  # a probability: a tenth of a per cent is less than the page shows
 
@@ -31,7 +31,7 @@ def integrated_gradients(subject: Subject, options: Options, tick: Tick) -> Heat
     """Integrated gradients (Sundararajan et al., 2017, arXiv 1703.01365, equation 1) of the target's probability.
 
     The map adds up to p(picture) - p(baseline). The steps of the Gauss-Legendre rule are doubled until it does to
-    within 5 % or a tenth of a per cent of probability, at most 128.
+    within 5 % or a tenth of a per cent of probability, at most 256.
 
     Returns:
         Signed heat; figures: `picture` and `baseline` (probabilities), `sum` of the map, `error` (|sum - difference|),

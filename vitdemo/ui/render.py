@@ -13,6 +13,7 @@ from PIL import Image
 from vitdemo import draw
 from vitdemo.backbones import Backbone
 from vitdemo.explain import EXPLANATIONS
+from vitdemo.explain.gradient import NEGLIGIBLE, TOLERANCE
 from vitdemo.fusion import FUSIONS
 from vitdemo.pipeline import FUSED, Analysis, Progress
 from vitdemo.types import Heat, NotOffered
@@ -184,6 +185,8 @@ def _figures(analysis: Analysis, say: Say, heat: Heat, method: str) -> str:
         if abs(difference) < 1e-6:
             return say("adds_up.nothing")
         text = say("adds_up", sum=f"{100 * figures['sum']:+.1f}", difference=f"{100 * difference:+.1f}")
+        if figures["relative_error"] > TOLERANCE and figures["error"] > NEGLIGIBLE:
+            text += say("adds_up.off")
         more = say(
             "adds_up.more",
             target=_first_name(analysis.labels[analysis.target]),

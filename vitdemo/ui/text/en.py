@@ -1,7 +1,6 @@
 """English. Titles and sentences of fusions and explanations stand in their registries."""
 
 TEXT = {
-    "title": "vitdemo",
     "tagline": "See what vision transformers look at, and what fusing them changes",
     "copy_link": "Copy link",
     "copied": "Copied",
@@ -24,7 +23,6 @@ TEXT = {
     "methods": "Maps",
     "methods.info": "What to draw over the picture.",
     "more": "Settings of the maps",
-    "more.note": "Each setting concerns the map that it names.",
     "head_fusion": "Rollout: attention heads",
     "head_fusion.info": "Each layer looks in several ways (heads); this makes one of them.",
     "head_fusion.mean": "mean",
@@ -35,7 +33,7 @@ TEXT = {
     "baseline": "Blank picture",
     "baseline.info": "What integrated gradients fade in from, and what occlusion hides a patch with.",
     "steps": "Integrated gradients: steps",
-    "steps.info": "To begin with; doubled, up to 128, until the map adds up.",
+    "steps.info": "To begin with; doubled, up to 256, until the map adds up.",
     "samples_count": "SmoothGrad: noisy copies",
     "samples_count.info": "More copies make a calmer map and take longer.",
     "noise": "SmoothGrad: strength of the noise",
@@ -60,7 +58,6 @@ TEXT = {
     "fused": "Fused",
     "weight": "weight {weight}",
     "weight.none": "not counted",
-    "sure": "{label}",
     "agree.one": "One backbone, nothing to fuse.",
     "agree.all": "All {count} backbones agree.",
     "agree.not": "{names} {verb}: {label}",
@@ -70,8 +67,6 @@ TEXT = {
     "agreement.more": "1 minus the Jensen-Shannon divergence of the probabilities: 100 % when all say the same.",
     "ran": "{fusion} of {count} · {device} · {seconds} s",
     "ran.sample": "sample",
-    "against": "against",
-    "for": "for",
     "not_offered": "No map: {reason}",
     "not_seen": "Hatched: cut away before the backbone saw it.",
     "map_of": "{method} of {subject} for {target}",
@@ -80,11 +75,11 @@ TEXT = {
         "The probability of {target} is {picture} % for the picture and {baseline} % for the blank one; the map has to "
         "add up to the difference. It is off by {error} % of it after {steps} steps."
     ),
+    "adds_up.off": ", more than 5 % off",
     "adds_up.nothing": "picture and blank one score the same",
     "members": "from {members} of {of} backbones",
     "same_for_all": "the same for every class",
     "limits": "What it cannot tell",
-    "largest": "±{value}",
     "working.loading": "Loading the backbones",
     "working.waiting": "Waiting for memory that another visitor uses",
     "working.fetching": "Fetching {subject}: {done} of {total} MB",
@@ -93,7 +88,6 @@ TEXT = {
     "working.queued": "Starting",
     "cancelled": "Cancelled. What was there before is kept.",
     "no_picture": "No picture yet: drop one above, paste it, take one, or choose a sample.",
-    "no_result": "Nothing analysed yet.",
     "no_methods": "No maps chosen: tick one or more under Maps.",
     "unexpected": "Something went wrong that should not have. The server goes on; what happened is in its log.",
     "link_ignored": "A part of the link was not understood and left out: {what}.",

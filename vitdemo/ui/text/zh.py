@@ -1,7 +1,6 @@
 """Simplified Chinese."""
 
 TEXT = {
-    "title": "vitdemo",
     "tagline": "看看视觉 Transformer 在看哪里，以及融合它们会带来什么变化",
     "copy_link": "复制链接",
     "copied": "已复制",
@@ -46,7 +45,6 @@ TEXT = {
     "method.occlusion.sentence": "依次遮住每一小块，看概率下降多少。",
     "method.occlusion.limits": "每次只遮一块：两块合起来才说明的、或任一块都能说明的，它看不到。",
     "more": "热图设置",
-    "more.note": "每项设置只影响它所写的那种热图。",
     "head_fusion": "注意力展开：注意力头",
     "head_fusion.info": "每层用几种方式去看（头）；这里把它们合成一种。",
     "head_fusion.mean": "平均",
@@ -61,7 +59,7 @@ TEXT = {
     "baseline.blurred": "模糊",
     "baseline.mean": "平均色",
     "steps": "积分梯度：步数",
-    "steps.info": "起始步数；会加倍（最多 128），直到总和吻合。",
+    "steps.info": "起始步数；会加倍（最多 256），直到总和吻合。",
     "samples_count": "平滑梯度：带噪声的副本数",
     "samples_count.info": "副本越多越平稳，也越慢。",
     "noise": "平滑梯度：噪声强度",
@@ -86,7 +84,6 @@ TEXT = {
     "fused": "融合",
     "weight": "权重 {weight}",
     "weight.none": "未计入",
-    "sure": "{label}",
     "agree.one": "只有一个骨干网络，无需融合。",
     "agree.all": "{count} 个骨干网络意见一致。",
     "agree.not": "{names} {verb}：{label}",
@@ -96,8 +93,6 @@ TEXT = {
     "agreement.more": "1 减去各概率的 Jensen-Shannon 散度：完全一致时为 100 %。",
     "ran": "{fusion}，{count} 个网络 · {device} · {seconds} 秒",
     "ran.sample": "示例",
-    "against": "反对",
-    "for": "支持",
     "not_offered": "没有热图：{reason}",
     "not_seen": "斜线部分：骨干网络看到之前就被裁掉了。",
     "map_of": "{subject} 对“{target}”的{method}",
@@ -106,11 +101,11 @@ TEXT = {
         "“{target}”的概率在原图上是 {picture} %，在空白图片上是 {baseline} %；热图的总和应等于两者之差。"
         "经过 {steps} 步，误差为差值的 {error} %。"
     ),
+    "adds_up.off": "，误差超过 5 %",
     "adds_up.nothing": "原图与空白图片得分相同",
     "members": "来自 {of} 个网络中的 {members} 个",
     "same_for_all": "对每个类别都一样",
     "limits": "它不能说明什么",
-    "largest": "±{value}",
     "working.loading": "正在加载骨干网络",
     "working.waiting": "正在等待其他访客占用的内存",
     "working.fetching": "正在下载 {subject}：{done} / {total} MB",
@@ -119,7 +114,6 @@ TEXT = {
     "working.queued": "正在开始",
     "cancelled": "已取消，之前的结果保留不变。",
     "no_picture": "还没有图片：请在上方拖入、粘贴、拍摄，或选择一个示例。",
-    "no_result": "还没有分析结果。",
     "no_methods": "没有选择热图：请在“热图”下勾选一项或多项。",
     "unexpected": "发生了不该发生的错误。服务器继续运行，详情见其日志。",
     "link_ignored": "链接中有一部分无法识别，已忽略：{what}。",
