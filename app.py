@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         share=options.share,
         inbrowser=options.open,
         prevent_thread_lock=True,
-        **launch_options(page),
+        **launch_options(page, handlers),
     )
     handlers.warm()
     page.block_thread()

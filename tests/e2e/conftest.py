@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,16 +24,14 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    """The address of `python app.py`, with what it printed in `server.log`."""
-    port = free_port()
-    logged = tmp_path_factory.mktemp("server") / "server.log"
-    environment = os.environ | {"GRADIO_TEMP_DIR": str(logged.parent / "gradio"), "HF_HUB_OFFLINE": "1"}
+@contextmanager
+def running(folder: Path, cwd: Path = ROOT) -> Iterator[str]:
+    """The address of `python app.py`, started in `cwd`; what it prints and keeps goes to `folder`."""
+    port, logged = free_port(), folder / "server.log"
+    environment = os.environ | {"GRADIO_TEMP_DIR": str(folder / "gradio"), "HF_HUB_OFFLINE": "1"}
     with logged.open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "app.py", "--port", str(port)], cwd=ROOT, stdout=log, stderr=log, env=environment
-        )
+        command = [sys.executable, str(ROOT / "app.py"), "--port", str(port)]
+        process = subprocess.Popen(command, cwd=cwd, stdout=log, stderr=log, env=environment)
         try:
             address = f"http://127.0.0.1:{port}/"
             _wait(process, address, logged)
@@ -39,6 +39,12 @@ def server(tmp_path_factory):
         finally:
             process.terminate()
             process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("server")) as address:
+        yield address
 
 
 def _wait(process: subprocess.Popen, address: str, logged: Path) -> None:

@@ -8,8 +8,11 @@ import pytest
 from PIL import Image
 
 from tests.conftest import paint
+from tests.e2e.conftest import PATIENCE, running
 from vitdemo.images import load
 from vitdemo.samples import draw
+
+SAMPLES_ARE_SHOWN = "() => [...document.querySelectorAll('#samples img')].every(image => image.naturalWidth > 0)"
 
 
 @pytest.fixture
@@ -202,3 +205,34 @@ def test_tall_picture(visit, tmp_path):
     settled(page)
     assert page.locator("#maps img.unseen").count() == 7
     assert "Hatched" in page.locator("#maps .note").inner_text()
+
+
+def test_imagenet_says_what_it_needs_and_flowers_work_on(visit):
+    """The server of these tests has no network."""
+    page = visit()
+    page.locator("#collection").get_by_text("ImageNet").click()
+    page.wait_for_function("() => document.querySelector('#analyse').innerText.includes('MB once')")
+    assert "fetches" in page.locator("#backbones").inner_text()
+    samples = page.locator("#samples img")
+    samples.first.wait_for()
+    page.wait_for_function(SAMPLES_ARE_SHOWN)
+    samples.first.click()
+    sentence = page.locator("#status .error")
+    sentence.wait_for()
+    assert "network" in sentence.inner_text()
+    page.locator("#collection").get_by_text("Flowers").click()
+    page.wait_for_function("() => document.querySelector('#backbones').innerText.includes('hybrid')")
+    page.locator("#samples img").nth(1).click()
+    page.wait_for_function("() => location.search.includes('collection=flowers&')")
+    settled(page)
+    assert page.locator("#answer .card").count() == 4 and page.locator("#status .error").count() == 0
+
+
+def test_started_in_another_folder_it_still_shows_its_samples(chromium, tmp_path):
+    with running(tmp_path, cwd=tmp_path) as address:
+        page = chromium.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(address)
+        page.locator("#samples img").first.wait_for()
+        page.wait_for_function(SAMPLES_ARE_SHOWN)
+        page.close()

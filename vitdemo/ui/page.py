@@ -252,9 +252,10 @@ def _endpoint(handlers: Handlers) -> None:
     )
 
 
-def launch_options(page: gr.Blocks) -> dict:
-    """How the page is launched: its looks and what of Gradio is switched off."""
+def launch_options(page: gr.Blocks, handlers: Handlers) -> dict:
+    """How the page is launched: its looks, the files it may serve, and what of Gradio is switched off."""
     return {
+        "allowed_paths": [str(path) for each in handlers.samples.values() for path in each.values()],
         "theme": gr.themes.Default(
             primary_hue="blue",
             font=["system-ui", "Segoe UI", "Roboto", "Noto Sans", "Noto Sans CJK SC", "PingFang SC", "sans-serif"],
