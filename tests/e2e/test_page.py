@@ -223,7 +223,7 @@ def test_imagenet_says_what_it_needs_and_flowers_work_on(visit):
     page.locator("#collection").get_by_text("Flowers").click()
     page.wait_for_function("() => document.querySelector('#backbones').innerText.includes('hybrid')")
     page.locator("#samples img").nth(1).click()
-    page.wait_for_function("() => location.search.includes('collection=flowers&')")
+    page.wait_for_function("() => location.search.includes('sample=dandelion')")
     settled(page)
     assert page.locator("#answer .card").count() == 4 and page.locator("#status .error").count() == 0
 
