@@ -144,6 +144,13 @@ def test_every_map_says_what_it_is(analysis):
     assert "no attention" in html and "What it cannot tell" in html
 
 
+def test_one_backbone_stands_alone(catalogue, models, picture):
+    one = analyse(picture, Request("tiny", ("vit",), "vote", ("occlusion", "smoothgrad")), catalogue, models)
+    colours = render.colours_of(["vit"])
+    html = render.answer(one, speaker("en"), colours) + render.maps(one, speaker("en"), "en", colours, "each", "magma")
+    assert html.count('class="card"') == 1 and html.count('class="cell"') == 2 and "No map" not in html
+
+
 def test_verdict_names_who_disagrees(analysis):
     text = render.verdict(analysis, speaker("en"))
     best = analysis.top(1)[0][0]
@@ -174,6 +181,7 @@ class Visitor:
 
     def __init__(self, language: str = "en", **query: str):
         self.headers = {"accept-language": language}
+        self.session_hash = "one"
         self.query_params = query
 
 
@@ -205,9 +213,8 @@ def file(tmp_path):
     return str(path)
 
 
-def run(page, picture, sample="", running=None, values=None, visitor=None, method="run"):
-    act = getattr(page, method)
-    return act(visitor or Visitor(), picture, sample, "each", "magma", running, None, *(values or quick()))
+def run(page, picture, sample="", values=None, visitor=None):
+    return page.run(visitor or Visitor(), picture, sample, "each", "magma", None, *(values or quick()))
 
 
 def test_run_shows_everything(page, file):
@@ -283,9 +290,11 @@ def test_a_visitors_picture_is_never_kept(page, file):
 def test_slow_settings_wait_for_the_button(page, file):
     analysis = last(run(page, file))["analysis"]
     heavy = values_of(Request("tiny", ("vit",), "mean", ("occlusion",), None, Options(patches=32)))
-    changes = list(page.run_if_quick(Visitor(), file, "", "each", "magma", None, analysis, *heavy))
-    assert len(changes) == 1 and re.search(r"about \d+ s", last(changes)["analyse"]["value"])
-    same = list(page.run_if_quick(Visitor(), file, "", "each", "magma", None, analysis, *quick()))
+    changes = list(page.run_if_quick(Visitor(), file, "", "each", "magma", analysis, *heavy))
+    shown = last(changes)
+    assert len(changes) == 1 and re.search(r"about \d+ s", shown["analyse"]["value"])
+    assert shown["analyse"]["value"] in shown["status"] and "stale" in shown["status"]
+    same = list(page.run_if_quick(Visitor(), file, "", "each", "magma", analysis, *quick()))
     assert last(same)["analysis"] is not None
 
 
@@ -350,9 +359,21 @@ def test_work_waits_for_its_turn_and_can_be_cancelled_before_it():
 def test_a_new_run_ends_the_visitors_older_one(page, file):
     slow = values_of(Request("tiny", ("vit",), "mean", ("occlusion",), None, Options(patches=32, batch=1)))
     older = run(page, file, values=slow)
-    running = next(older)[RESULTS.index("running")]
-    assert last(run(page, file, running=running))["status"] == ""
+    next(older)
+    assert last(run(page, file))["status"] == ""
     assert "Cancelled" in last(older)["status"]
+
+
+def test_cancel_ends_the_run_of_its_own_session(page, file):
+    slow = values_of(Request("tiny", ("vit",), "mean", ("occlusion",), None, Options(patches=32, batch=1)))
+    running = run(page, file, values=slow)
+    next(running)
+    stranger = Visitor()
+    stranger.session_hash = "two"
+    assert not isinstance(page.cancel(stranger), str)
+    assert "Cancelled" in page.cancel(Visitor())
+    assert "Cancelled" in last(running)["status"]
+    assert not isinstance(page.cancel(Visitor()), str)
 
 
 # The whole

@@ -91,6 +91,22 @@ def test_cancel_stops_at_once_and_keeps_what_was_there(visit):
     assert page.locator("#maps .method").count() == 2
 
 
+def test_the_last_click_wins(visit):
+    page = visit()
+    page.locator("#methods").get_by_text("Occlusion").click()
+    page.locator("#methods").get_by_text("SmoothGrad").click()
+    page.locator("#samples img").nth(2).click()
+    for pause in (150, 450, 750, 1050):
+        page.locator("#analyse").click()
+        page.wait_for_timeout(pause)
+        page.locator("#cancel").click()
+        page.wait_for_timeout(pause)
+    page.locator("#status", has_text="Cancelled").wait_for(timeout=10_000)
+    page.wait_for_timeout(3000)
+    assert "Cancelled" in page.locator("#status").inner_text()
+    assert page.locator("#maps .method").count() == 2
+
+
 def test_opacity_asks_the_server_nothing(visit):
     page = visit()
     asked = []
@@ -145,6 +161,7 @@ def test_link_restores_what_it_says(visit):
 
 def test_link_with_nonsense_says_so_and_works(visit):
     page = visit("?backbones=hf-hub:evil/model&steps=9999999&fusion=%3Cscript%3E&sample=../../etc/passwd")
+    page.get_by_text("backbones, fusion, steps, sample").first.wait_for()
     assert page.locator("#answer .card").count() == 4
 
 

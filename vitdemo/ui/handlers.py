@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 PLAIN = ("collection", "backbones", "fusion", "explanations", "target")
 OPTIONS = ("head_fusion", "discard", "baseline", "steps", "samples", "noise", "patches")
 # What a run changes on the page, in order.
-RESULTS = ("status", "answer", "maps", "analysis", "running", "analyse", "query")
+RESULTS = ("status", "answer", "maps", "analysis", "analyse", "query")
 QUICK = 2.0  # seconds; a changed setting that takes longer waits for the button
 KEPT_SAMPLES = 16  # analyses of samples that are kept for the next visitor
 
@@ -78,6 +78,7 @@ class Handlers:
         self.models = models
         self.samples = samples
         self._gate = threading.Semaphore(1)  # one analysis at a time computes; the others wait their turn
+        self._runs: dict[str, Run] = {}  # each session's running work
         self._opened: OrderedDict[tuple[str, Request], Analysis] = OrderedDict()
 
     # What the page shows before anything is computed
@@ -106,8 +107,9 @@ class Handlers:
         members = self.catalogue.members(collection)
         return [(render.backbone_label(row, self.megabytes(row), self.is_here(row), say), row.name) for row in members]
 
-    def gallery(self, collection: str) -> list[str]:
-        return [str(path) for path in self.samples.get(collection, {}).values()]
+    def gallery(self, collection: str) -> list[tuple[str, str]]:
+        """Samples to show, each with its name for those who cannot see it."""
+        return [(str(path), name) for name, path in self.samples.get(collection, {}).items()]
 
     def open(self, request: gr.Request) -> list:
         """Settings, sample and picture that the link asks for: [*settings, hint, gallery, sample, picture, status]."""
@@ -121,10 +123,12 @@ class Handlers:
         values = values_of(wanted)
         values[PLAIN.index("backbones")] = self._offer(wanted.collection, list(wanted.backbones), say)
         values[PLAIN.index("target")] = self._targets(wanted.collection, wanted.target or "", say)
-        told = render.notice(say("link_ignored", what=", ".join(ignored)), "error") if ignored else ""
+        told = say("link_ignored", what=", ".join(ignored)) if ignored else ""
+        if told:
+            gr.Warning(told)  # the status below the title soon speaks of the analysis
         gallery = gr.update(value=self.gallery(wanted.collection))
         picture = str(own[sample]) if sample else None
-        return [*values, render.hint(wanted.fusion, say), gallery, sample, picture, told]
+        return [*values, render.hint(wanted.fusion, say), gallery, sample, picture, render.notice(told)]
 
     def pick_collection(self, collection: str, request: gr.Request) -> list:
         """Backbones, targets and samples of another collection: [backbones, target, gallery]."""
@@ -156,13 +160,13 @@ class Handlers:
             with self._gate:
                 self._remember((name, wanted), analyse(images.load(path), wanted, self.catalogue, self.models))
 
-    def run(self, request: gr.Request, picture, sample, scale, colours, running, last, *values) -> Iterator[list]:
+    def run(self, request: gr.Request, picture, sample, scale, colours, last, *values) -> Iterator[list]:
         """Analyses and shows; what was there before stays until there is something new."""
         say, language = _say(request), _language(request)
-        if running is not None:
-            running.cancel()
+        self._stop(request)
+        run = None
         if picture is None:
-            yield changes(status=render.notice(say("no_picture")), running=None)
+            yield changes(status=render.notice(say("no_picture")))
             return
         try:
             wanted, _ = self._wanted(values)
@@ -170,10 +174,14 @@ class Handlers:
             if sample and key in self._opened:
                 yield self._shown(self._opened[key], sample, scale, colours, say, language)
                 return
-            run = Run(
-                lambda report: analyse(images.load(picture), wanted, self.catalogue, self.models, report), self._gate
-            )
-            yield changes(status=render.working(Progress("queued", 0.0), say), running=run)
+
+            def work(report):
+                if sample and key in self._opened:  # another visitor has just had it analysed
+                    return self._opened[key]
+                return analyse(images.load(picture), wanted, self.catalogue, self.models, report)
+
+            run = self._runs[request.session_hash] = Run(work, self._gate)
+            yield changes(status=render.working(Progress("queued", 0.0), say))
             for now in run.watch():
                 if isinstance(now, Progress):
                     answer = self._answer(now.analysis, sample, say) if now.analysis else gr.skip()
@@ -182,14 +190,17 @@ class Handlers:
                     self._remember(key, now)
                     yield self._shown(now, sample, scale, colours, say, language)
         except Cancelled:
-            yield changes(status=render.notice(say("cancelled")), running=None)
+            yield changes(status=render.notice(say("cancelled")))
         except VitdemoError as error:
-            yield changes(status=render.notice(str(error), "error"), running=None)
+            yield changes(status=render.notice(str(error), "error"))
         except Exception:
             log.exception("analysis failed")
-            yield changes(status=render.notice(say("unexpected"), "error"), running=None)
+            yield changes(status=render.notice(say("unexpected"), "error"))
+        finally:
+            if run and self._runs.get(request.session_hash) is run:
+                del self._runs[request.session_hash]
 
-    def run_if_quick(self, request: gr.Request, picture, sample, scale, colours, running, last, *values):
+    def run_if_quick(self, request: gr.Request, picture, sample, scale, colours, last, *values):
         """Runs at once what takes no time to speak of; otherwise the button says how long it will take."""
         try:
             wanted, rows = self._wanted(values)
@@ -198,9 +209,11 @@ class Handlers:
             return
         label = self._button(wanted, rows, last, _say(request))
         if label and not (sample and (sample, wanted) in self._opened):
-            yield changes(analyse=gr.update(value=label))
+            self._stop(request)
+            stale = render.notice(_say(request)("stale", button=label), "stale")
+            yield changes(status=stale if last else gr.skip(), analyse=gr.update(value=label))
         else:
-            yield from self.run(request, picture, sample, scale, colours, running, last, *values)
+            yield from self.run(request, picture, sample, scale, colours, last, *values)
 
     def _button(self, wanted: Request, rows: list[Backbone], last: Analysis | None, say: Say) -> str:
         """What the button says where the work should not begin by itself, or nothing."""
@@ -239,17 +252,21 @@ class Handlers:
             answer=self._answer(analysis, sample, say),
             maps=render.maps(analysis, say, language, self._colours(analysis), scale, colours),
             analysis=analysis,
-            running=None,
             analyse=gr.update(value=say("analyse")),
             query=permalink.to_query(analysis.request, sample),
         )
 
-    def cancel(self, running: Run | None, request: gr.Request) -> list:
-        """[status, running]."""
-        if running is None:
-            return [gr.skip(), None]
-        running.cancel()
-        return [render.notice(_say(request)("cancelled")), None]
+    def cancel(self, request: gr.Request) -> str:
+        """Ends the visitor's running work; the status."""
+        return render.notice(_say(request)("cancelled")) if self._stop(request) else gr.skip()
+
+    def _stop(self, request: gr.Request) -> bool:
+        """Cancels the session's run, and says whether there was one going on."""
+        run = self._runs.pop(request.session_hash, None)
+        if run is None or run.over:
+            return False
+        run.cancel()
+        return True
 
     def redraw(self, analysis: Analysis | None, scale: str, colours: str, request: gr.Request):
         """The same maps in other colours: no model is asked."""
@@ -303,7 +320,7 @@ class Handlers:
         except VitdemoError as error:
             raise gr.Error(str(error), print_exception=False) from error
         figure = _file(analysis, "png", lambda: result.figure(analysis))
-        return result.to_json(analysis), figure, self.maps_file(analysis)
+        return result.to_json(analysis, Path(picture).name), figure, self.maps_file(analysis)
 
 
 def _language(request: gr.Request) -> str:

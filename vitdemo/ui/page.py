@@ -181,12 +181,18 @@ def build(handlers: Handlers) -> gr.Blocks:
         hint = chosen.pop("hint")
         chosen = {"collection": None} | chosen | {"target": target}
         inputs = [chosen[name] for name in (*PLAIN, *OPTIONS)]
-        sample, analysis, running = gr.State(""), gr.State(time_to_live=3600), gr.State(time_to_live=3600)
+        sample, analysis = gr.State(""), gr.State(time_to_live=3600)
         query = gr.Textbox(visible="hidden", elem_id="query")
-        shown = {"status": status, "answer": answer, "maps": maps, "analysis": analysis, "running": running,
-                 "analyse": analyse, "query": query}  # fmt: skip
+        shown = {
+            "status": status,
+            "answer": answer,
+            "maps": maps,
+            "analysis": analysis,
+            "analyse": analyse,
+            "query": query,
+        }
         results = [shown[name] for name in RESULTS]
-        given = [picture, sample, scale, colours, running, analysis, *inputs]
+        given = [picture, sample, scale, colours, analysis, *inputs]
         # a new event never waits for an older one of the same visitor: it ends it
         quiet = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "multiple"}
         many = {"concurrency_limit": 16, "concurrency_id": "analyses"}
@@ -205,7 +211,7 @@ def build(handlers: Handlers) -> gr.Blocks:
             if name != "collection":
                 event = control.release if isinstance(control, gr.Slider) else control.input
                 event(handlers.run_if_quick, **run)
-        cancel.click(handlers.cancel, running, [status, running], queue=False, **quiet)
+        cancel.click(handlers.cancel, None, status, queue=False, **quiet)
 
         opacity.input(None, opacity, None, js=SET_OPACITY)
         gr.on([scale.input, colours.input], handlers.redraw, [analysis, scale, colours], maps, **quiet)
@@ -230,7 +236,7 @@ def _endpoint(handlers: Handlers) -> None:
     inputs = [
         gr.File(label="one JPEG, PNG, WebP, GIF or BMP picture", type="filepath", visible=False),
         gr.Dropdown(handlers.catalogue.collections(), value=start.collection, label="collection", visible=False),
-        gr.CheckboxGroup(everyone, value=list(start.backbones), label="backbones of that collection", visible=False),
+        gr.CheckboxGroup(everyone, value=[], label="backbones; none for those suggested", visible=False),
         gr.Dropdown(FUSIONS.names(), value=start.fusion, label="fusion", visible=False),
         gr.CheckboxGroup(EXPLANATIONS.names(), value=list(start.explanations), label="maps to make", visible=False),
         gr.Textbox("", label="class to explain, by name or number; empty for the fused answer", visible=False),

@@ -50,7 +50,7 @@ def answer(analysis: Analysis, say: Say, colours: Mapping[str, str], sample: str
     if sample:
         ran = f"{say('ran.sample')} · {ran}"
     agreement = say("agreement", percent=f"{100 * analysis.fused.agreement:.0f}")
-    cards = [_card(analysis, FUSED, say("fused"), "", colours[FUSED])]
+    cards = [_card(analysis, FUSED, say("fused"), "", colours[FUSED])] if len(analysis.backbones) > 1 else []
     for row, weight in zip(analysis.backbones, analysis.fused.weights, strict=True):
         note = say("weight", weight=f"{weight:.2f}") if weight > 0 else say("weight.none")
         cards.append(_card(analysis, row.name, row.name, note, colours[row.name]))
@@ -117,19 +117,21 @@ def maps(analysis: Analysis, say: Say, language: str, colours: Mapping[str, str]
         return f'<p class="empty">{say("no_methods")}</p>'
     bounds = draw.scaled(analysis.maps, scale)
     base = _uri(draw.shrunk(analysis.picture, SIDE), "JPEG", quality=85)
-    columns = len(analysis.backbones) + 1
+    shown = {name: each for name, each in analysis.maps.items() if name != FUSED or len(analysis.backbones) > 1}
+    target = _short(analysis.labels[analysis.target])
     rows = []
     for method in analysis.request.explanations:
         cells = "".join(
             _cell(analysis, say, language, name, colours[name], method, bounds.get((name, method)), colour_map)
-            for name, each in analysis.maps.items()
+            for name in shown
         )
         limits = f"{escape(say(f'method.{method}.limits'))} <cite>{escape(EXPLANATIONS.get(method).paper)}</cite>"
+        about = f": {target}" if EXPLANATIONS.get(method).class_specific else ""
         rows.append(
-            f'<section class="method"><h3>{say(f"method.{method}")}</h3>'
+            f'<section class="method"><h3>{say(f"method.{method}")}{about}</h3>'
             f'<span class="sentence">{escape(say(f"method.{method}.sentence"))}</span>'
             f'<details class="limits"><summary>{say("limits")}</summary>{limits}</details>'
-            f'<div class="columns" style="--columns:{columns}">{cells}</div></section>'
+            f'<div class="columns" style="--columns:{len(shown)}">{cells}</div></section>'
         )
     hatched = any(draw.unseen(heat, 64) for each in analysis.maps.values() for heat in each.values() if _is_map(heat))
     note = f"{say('footnote')} {say('not_seen') if hatched else ''}"
@@ -165,7 +167,7 @@ def _cell(
         layers += f'<img class="unseen" alt="" src="{_uri(hatching, "WEBP", lossless=True)}">'
     return (
         f'<figure class="cell">{head}<div class="stack">{layers}</div>{_bar(heat, bounds, colour_map)}'
-        f'<p class="figures">{_figures(analysis, say, heat, method)}</p></figure>'
+        f'<div class="figures">{_figures(analysis, say, heat, method)}</div></figure>'
     )
 
 
@@ -195,7 +197,7 @@ def _figures(analysis: Analysis, say: Say, heat: Heat, method: str) -> str:
             error=f"{100 * figures['relative_error']:.2g}",
             steps=f"{figures['steps']:.0f}",
         )
-        return f'<span tabindex="0" title="{escape(more)}">{escape(text)}</span>'
+        return f"<details><summary>{escape(text)}</summary>{escape(more)}</details>"
     if "members" in figures and figures["members"] < figures["of"]:
         return escape(say("members", members=f"{figures['members']:.0f}", of=f"{figures['of']:.0f}"))
     return "" if EXPLANATIONS.get(method).class_specific else escape(say("same_for_all"))
@@ -233,7 +235,7 @@ def hint(fusion: str, say: Say) -> str:
 def backbone_label(row: Backbone, megabytes: float, here: bool, say: Say) -> str:
     """A backbone in one line: family, number of weights, size of the file, and whether it has to be fetched."""
     place = say("backbone.here" if here else "backbone.download", megabytes=f"{megabytes:.0f}")
-    return f"{row.name} · {row.family} · {row.parameters / 1e6:.1f} M · {place}"
+    return f"{row.name} · {row.family} · {say('backbone.weights', millions=f'{row.parameters / 1e6:.1f}')} · {place}"
 
 
 def _uri(picture: Image.Image, kind: str, **options) -> str:

@@ -23,10 +23,16 @@ class Run:
         self._work = work
         self._gate = gate
         self._stop = threading.Event()
+        self._over = threading.Event()
         self._events: queue.SimpleQueue = queue.SimpleQueue()
 
     def cancel(self) -> None:
         self._stop.set()
+
+    @property
+    def over(self) -> bool:
+        """Whether nobody watches any more, since the work has ended in one way or another."""
+        return self._over.is_set()
 
     @property
     def cancelled(self) -> bool:
@@ -57,6 +63,7 @@ class Run:
                 latest = Progress(value.stage, value.done, None, value.subject, value.method, value.fetched)
         finally:
             self._stop.set()
+            self._over.set()
 
     def _run(self) -> None:
         try:

@@ -16,6 +16,7 @@ TEXT = {
     "collection.imagenet": "ImageNet",
     "backbones": "Backbones",
     "backbones.info": "Trained networks that each give an answer of their own.",
+    "backbone.weights": "{millions} M weights",
     "backbone.here": "{megabytes} MB, here",
     "backbone.download": "fetches {megabytes} MB once",
     "fusion": "Fusion",
@@ -70,7 +71,7 @@ TEXT = {
     "not_offered": "No map: {reason}",
     "not_seen": "Hatched: cut away before the backbone saw it.",
     "map_of": "{method} of {subject} for {target}",
-    "adds_up": "adds up to {sum} of {difference} points",
+    "adds_up": "adds up to {sum} of {difference} % points",
     "adds_up.more": (
         "The probability of {target} is {picture} % for the picture and {baseline} % for the blank one; the map has to "
         "add up to the difference. It is off by {error} % of it after {steps} steps."
@@ -86,6 +87,7 @@ TEXT = {
     "working.predicted": "Predicted; drawing the maps",
     "working.explaining": "{method}: {subject}",
     "working.queued": "Starting",
+    "stale": "These are the results of the settings before. To bring them up to date, press: {button}.",
     "cancelled": "Cancelled. What was there before is kept.",
     "no_picture": "No picture yet: drop one above, paste it, take one, or choose a sample.",
     "no_methods": "No maps chosen: tick one or more under Maps.",
