@@ -212,7 +212,7 @@ def test_overlays_have_the_pictures_proportions(size):
 @pytest.mark.parametrize("size", [(60, 40), (1, 1), (40, 300)])
 def test_a_single_map_as_png(size):
     whole = View((0.0, 0.0, *map(float, size)), size)
-    png = open_png(single(Image.new("RGB", size), plain(0.5, True, whole), "Occlusion"))
+    png = open_png(single(Image.new("RGB", size), plain(0.5, True, whole), (-1.0, 1.0), "Occlusion"))
     assert png.width > png.height > 200
     assert np.asarray(png).std() > 1
 
@@ -255,7 +255,7 @@ def test_pyplot_is_never_imported():
         "import sys, numpy as np; from PIL import Image\n"
         "from vitdemo import draw; from vitdemo.types import Heat, View\n"
         "heat = Heat(np.ones((2, 2), np.float32), False, View((0, 0, 9, 9), (9, 9)))\n"
-        "draw.single(Image.new('RGB', (9, 9)), heat, 'title')\n"
+        "draw.single(Image.new('RGB', (9, 9)), heat, (0.0, 1.0), 'title')\n"
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

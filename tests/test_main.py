@@ -93,7 +93,7 @@ def test_one_picture_is_written_straight_into_the_folder(capsys, tmp_path, image
         assert raw.dtype == np.float32 and raw.shape == shape and np.isfinite(raw).all()
         np.testing.assert_allclose(raw, place(heat.values, heat.view, shape)[0], atol=1e-6)
         with Image.open(out / f"{subject}.{method}.png") as drawn:
-            assert (drawn.format, drawn.mode, drawn.size) == ("PNG", "RGB", shape[::-1])
+            assert drawn.format == "PNG" and drawn.width > drawn.height > 200
 
 
 def test_the_look_changes_pictures_and_no_numbers(capsys, tmp_path, image):

@@ -142,16 +142,23 @@ def overlay(
     return base.convert("RGB")
 
 
-def single(picture: Image.Image, heat: Heat, title: str, colour_map: str = "magma", opacity: float = 0.6) -> bytes:
+def single(
+    picture: Image.Image,
+    heat: Heat,
+    bounds: tuple[float, float],
+    title: str,
+    colour_map: str = "magma",
+    opacity: float = 0.6,
+) -> bytes:
     """A PNG of one map: over the picture, and alone beside it with its colour bar."""
-    bounds = limits([heat])
-    figure = Figure(figsize=(9, 4.4), layout="constrained", facecolor="white")
+    ratio = min(max(picture.height / picture.width, 0.4), 1.8)  # beyond, the figure keeps its shape and leaves white
+    figure = Figure(figsize=(9, 0.6 + 4 * ratio), layout="constrained", facecolor="white")
     left, right = figure.subplots(1, 2)
     left.imshow(overlay(picture, heat, bounds, colour_map, opacity))
     right.imshow(displayed(heat), cmap=_colour_map(bounds, colour_map), vmin=bounds[0], vmax=bounds[1])
     _colour_bar(figure, right, bounds, colour_map)
     left.set_title(title, fontsize=11, loc="left")
-    right.set_title(f"alone, {heat.values.shape[0]} × {heat.values.shape[1]}", fontsize=11, loc="left")
+    right.set_title(f"on its grid, {heat.values.shape[0]} × {heat.values.shape[1]}", fontsize=11, loc="left")
     for axes in (left, right):
         axes.set_axis_off()
     return _png(figure)

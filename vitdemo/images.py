@@ -87,28 +87,6 @@ def load(source: str | Path | bytes | Image.Image) -> Image.Image:
         return _load_stream(stream, name)
 
 
-def encode_png(rgb: Image.Image | np.ndarray) -> bytes:
-    """Writes a picture as PNG, without any metadata.
-
-    Args:
-        rgb: a PIL picture of mode RGB or L, or an array (H, W, 3) or (H, W) of uint8.
-
-    Returns:
-        The bytes of the file.
-
-    Raises:
-        PictureError: it is of another mode, shape or type.
-    """
-    if isinstance(rgb, Image.Image) and rgb.mode not in ("RGB", "L"):
-        raise PictureError(f"Expected a PIL picture of mode RGB or L, got {rgb.mode}.")
-    pixels = np.asarray(rgb)
-    if pixels.dtype != np.uint8 or (pixels.ndim != 2 and pixels.shape[2:] != (3,)):
-        raise PictureError(f"Expected (H, W, 3) or (H, W) of uint8, got {pixels.shape} of {pixels.dtype}.")
-    out = BytesIO()
-    Image.fromarray(pixels).save(out, "PNG")  # made from pixels alone: no info comes along
-    return out.getvalue()
-
-
 # -- from a file to a Pillow picture -------------------------------------------------------------------------
 
 

@@ -16,7 +16,6 @@ import numpy as np
 from vitdemo import draw
 from vitdemo.errors import VitdemoError
 from vitdemo.explain import EXPLANATIONS
-from vitdemo.images import encode_png
 from vitdemo.pipeline import FUSED, Analysis
 from vitdemo.types import Heat, NotOffered
 from vitdemo.views import canvas_shape, place
@@ -181,15 +180,18 @@ def files(
 ) -> Iterator[tuple[str, bytes]]:
     """(file name, content) of everything that the command line writes for one picture.
 
-    result.json and figure.png; for each map SUBJECT.METHOD.png, over the picture, and SUBJECT.METHOD.npy, raw on the
-    whole picture (H, W) float32.
+    result.json and figure.png; for each map SUBJECT.METHOD.png, over the picture and alone with its colour bar, and
+    SUBJECT.METHOD.npy, raw on the whole picture (H, W) float32.
     """
     check_display(scale, colour_map, opacity)
     yield "result.json", dumps(to_json(analysis, name)).encode()
     bounds = draw.scaled(analysis.maps, scale)
     for subject, method, heat in drawn(analysis):
-        over = draw.overlay(analysis.picture, heat, bounds[subject, method], colour_map, opacity)
-        yield f"{subject}.{method}.png", encode_png(over)
+        title = f"{EXPLANATIONS.get(method).title} of {subject}"
+        if EXPLANATIONS.get(method).class_specific:
+            title += f" for {analysis.labels[analysis.target].split(',')[0]}"
+        drawing = draw.single(analysis.picture, heat, bounds[subject, method], title, colour_map, opacity)
+        yield f"{subject}.{method}.png", drawing
         buffer = io.BytesIO()
         np.save(buffer, on_picture(heat)[0])
         yield f"{subject}.{method}.npy", buffer.getvalue()

@@ -63,6 +63,7 @@ def test_every_argument_is_documented(client):
         ({"target": "nettle"}, "Unknown target class"),
         ({"options": {"steps": 10**9}}, "steps is"),
         ({"options": {"nothing": 1}}, "Unknown options"),
+        ({"options": 3}, "Options are 3"),
         ({"explanations": ["feeling"]}, "not in the list of choices"),
     ],
 )

@@ -302,9 +302,12 @@ class Handlers:
         """
         try:
             given = options or {}
-            unknown = sorted(set(given) - {field.name for field in fields(Options)})
-            if not isinstance(given, dict) or unknown:
-                raise VitdemoError(f"Unknown options {unknown}; allowed: {[field.name for field in fields(Options)]}.")
+            known = [field.name for field in fields(Options)]
+            if not isinstance(given, dict):
+                raise VitdemoError(f"Options are {given!r:.80}; allowed: an object with some of {', '.join(known)}.")
+            unknown = [name for name in given if name not in known]
+            if unknown:
+                raise VitdemoError(f"Unknown options {', '.join(unknown)[:80]}; allowed: {', '.join(known)}.")
             wanted = Request(
                 collection,
                 tuple(backbones or self.catalogue.suggested(collection)),
