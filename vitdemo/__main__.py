@@ -253,6 +253,7 @@ def _add_backbones(commands) -> None:
 
 def backbones(args: argparse.Namespace) -> None:
     """Prints the catalogue."""
+    from vitdemo.models import is_here
     from vitdemo.weights import Fetcher
 
     fetcher = Fetcher()
@@ -265,8 +266,8 @@ def backbones(args: argparse.Namespace) -> None:
             "family": row.family,
             "architecture": row.architecture,
             "parameters": row.parameters,
-            "megabytes": (row.file.stat().st_size if row.file else row.bytes) / 1e6,
-            "on_disk": row.file is not None or fetcher.is_cached(row.hub, revision=row.revision),
+            "megabytes": row.megabytes,
+            "on_disk": is_here(row, fetcher),
             "accuracy": row.accuracy,
             "licence": row.licence,
             "rollout": _has_rollout(row),

@@ -41,6 +41,11 @@ class Backbone:
         """Memory that the weights take in fp32, which is also what a download of fp32 safetensors weighs."""
         return 4 * self.parameters
 
+    @property
+    def megabytes(self) -> float:
+        """What the file weighs, on disk or to be fetched."""
+        return (self.file.stat().st_size if self.file else self.bytes) / 1e6
+
 
 class Catalogue:
     """The backbones that one program offers. Immutable; `plus` gives a larger one."""

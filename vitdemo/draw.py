@@ -71,7 +71,9 @@ def scaled(maps: Maps, scale: str) -> dict[tuple[str, str], tuple[float, float]]
     convention and their row; the values of one method depend on how many cells its grid has.
     """
     SCALES.get(scale)
-    heats = {(row, method): heat for row, each in maps.items() for method, heat in each.items() if _drawn(heat)}
+    heats = {
+        (row, method): heat for row, each in maps.items() for method, heat in each.items() if isinstance(heat, Heat)
+    }
     group = {
         "each": lambda row, method, heat: (row, method),
         "row": lambda row, method, heat: (row, heat.signed),
@@ -81,10 +83,6 @@ def scaled(maps: Maps, scale: str) -> dict[tuple[str, str], tuple[float, float]]
     for (row, method), heat in heats.items():
         groups.setdefault(group(row, method, heat), []).append(heat)
     return {key: limits(groups[group(*key, heat)]) for key, heat in heats.items()}
-
-
-def _drawn(heat: Heat | NotOffered) -> bool:
-    return isinstance(heat, Heat)
 
 
 def layer(heat: Heat, bounds: tuple[float, float], colour_map: str = "magma", side: int = SIDE) -> Image.Image:

@@ -284,6 +284,11 @@ def _resize(transform: Mapping) -> Callable[[Image.Image], torch.Tensor]:
     return resize
 
 
+def is_here(row: Backbone, fetcher: Fetcher) -> bool:
+    """Whether a backbone's weights are on this machine; nothing is fetched to find out."""
+    return row.file is not None or fetcher.is_cached(row.hub, revision=row.revision)
+
+
 def labels_of(row: Backbone) -> tuple[str, ...]:
     """The names of a backbone's classes, in the order of its outputs."""
     return row.labels or imagenet_labels()

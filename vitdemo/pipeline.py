@@ -79,6 +79,11 @@ class Analysis:
         return [(self.labels[k], float(probabilities[k])) for k in np.argsort(-probabilities, kind="stable")[:count]]
 
 
+def first_name(label: str) -> str:
+    """ "tench" of "tench, Tinca tinca", for places where a label has to be short."""
+    return label.split(",")[0]
+
+
 def find_target(target: str | int, labels: Sequence[str]) -> int:
     """The class that a name or a number means. Of "tench, Tinca tinca" any one name will do if no other class has it.
 

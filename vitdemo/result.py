@@ -16,7 +16,7 @@ import numpy as np
 from vitdemo import draw
 from vitdemo.errors import VitdemoError
 from vitdemo.explain import EXPLANATIONS
-from vitdemo.pipeline import FUSED, Analysis
+from vitdemo.pipeline import FUSED, Analysis, first_name
 from vitdemo.types import Heat, NotOffered
 from vitdemo.views import canvas_shape, place
 
@@ -171,7 +171,7 @@ def captions(analysis: Analysis) -> Mapping[str, str]:
 
 
 def percent(share: float) -> str:
-    """A share of 1 as the page writes it, such as "97 %"."""
+    """A share of 1 in whole per cent, such as "97 %"."""
     return f"{100 * share:.0f} %"
 
 
@@ -189,7 +189,7 @@ def files(
     for subject, method, heat in drawn(analysis):
         title = f"{EXPLANATIONS.get(method).title} of {subject}"
         if EXPLANATIONS.get(method).class_specific:
-            title += f" for {analysis.labels[analysis.target].split(',')[0]}"
+            title += f" for {first_name(analysis.labels[analysis.target])}"
         drawing = draw.single(analysis.picture, heat, bounds[subject, method], title, colour_map, opacity)
         yield f"{subject}.{method}.png", drawing
         buffer = io.BytesIO()

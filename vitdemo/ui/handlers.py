@@ -4,7 +4,6 @@ A visitor's picture and results live in that visitor's session alone. Shared are
 samples that come with the program, which are nobody's pictures.
 """
 
-import json
 import logging
 import secrets
 import tempfile
@@ -20,8 +19,8 @@ from vitdemo import images, result
 from vitdemo.backbones import Backbone, Catalogue
 from vitdemo.errors import Cancelled, PictureError, VitdemoError
 from vitdemo.explain import EXPLANATIONS, Options
-from vitdemo.models import Models, labels_of
-from vitdemo.pipeline import Analysis, Progress, Request, analyse, check
+from vitdemo.models import Models, is_here, labels_of
+from vitdemo.pipeline import Analysis, Progress, Request, analyse, check, first_name
 from vitdemo.ui import permalink, render
 from vitdemo.ui.text import Say, language_of, speaker
 from vitdemo.ui.work import Run
@@ -94,18 +93,10 @@ class Handlers:
     def labels(self, collection: str) -> list[str]:
         return list(labels_of(self.catalogue.members(collection)[0]))
 
-    def megabytes(self, row: Backbone) -> float:
-        """What a backbone's file weighs."""
-        return (row.file.stat().st_size if row.file else row.bytes) / 1e6
-
-    def is_here(self, row: Backbone) -> bool:
-        """Whether a backbone's weights are on this machine."""
-        return row.file is not None or self.models.fetcher.is_cached(row.hub, revision=row.revision)
-
     def choices(self, collection: str, say: Say) -> list[tuple[str, str]]:
         """Backbones to tick, each in one line."""
         members = self.catalogue.members(collection)
-        return [(render.backbone_label(row, self.megabytes(row), self.is_here(row), say), row.name) for row in members]
+        return [(render.backbone_label(row, is_here(row, self.models.fetcher), say), row.name) for row in members]
 
     def gallery(self, collection: str) -> list[tuple[str, str]]:
         """Samples to show, each with its name for those who cannot see it."""
@@ -217,7 +208,7 @@ class Handlers:
 
     def _button(self, wanted: Request, rows: list[Backbone], last: Analysis | None, say: Say) -> str:
         """What the button says where the work should not begin by itself, or nothing."""
-        missing = sum(row.bytes for row in rows if not self.is_here(row))
+        missing = sum(row.bytes for row in rows if not is_here(row, self.models.fetcher))
         if missing:
             return say("analyse_fetch", megabytes=f"{missing / 1e6:.0f}")
         if last is None:
@@ -283,7 +274,7 @@ class Handlers:
         return _file(analysis, "npz", lambda: result.save_maps(analysis))
 
     def json_file(self, analysis: Analysis | None) -> str | None:
-        return _file(analysis, "json", lambda: _json(analysis))
+        return _file(analysis, "json", lambda: result.dumps(result.to_json(analysis)).encode())
 
     def api(
         self,
@@ -343,16 +334,12 @@ def _cost(request: Request, rows) -> float:
     return passes * sum(row.parameters for row in rows)
 
 
-def _json(analysis: Analysis) -> bytes:
-    return json.dumps(result.to_json(analysis), indent=1, ensure_ascii=False, allow_nan=False).encode()
-
-
 def _file(analysis: Analysis | None, suffix: str, make) -> str | None:
     """Writes a file where Gradio serves from and cleans up, and gives its path."""
     if analysis is None:
         return None
     folder = Path(tempfile.gettempdir()) / "gradio" / secrets.token_hex(16)
     folder.mkdir(parents=True)
-    path = folder / f"vitdemo-{analysis.top(1)[0][0].split(',')[0].replace(' ', '-')}.{suffix}"
+    path = folder / f"vitdemo-{first_name(analysis.top(1)[0][0]).replace(' ', '-')}.{suffix}"
     path.write_bytes(make())
     return str(path)

@@ -11,7 +11,7 @@ from vitdemo.explain import BASELINES, EXPLANATIONS, Options
 from vitdemo.explain.base import LIMITS
 from vitdemo.fusion import FUSIONS
 from vitdemo.ui.handlers import OPTIONS, PLAIN, RESULTS, Handlers, values_of
-from vitdemo.ui.text import LANGUAGES
+from vitdemo.ui.text import LANGUAGES, speaker
 
 HERE = Path(__file__).parent
 
@@ -67,7 +67,7 @@ def settings(say, handlers: Handlers) -> dict[str, gr.components.Component]:
         elem_id="collection",
     )
     made["backbones"] = gr.CheckboxGroup(
-        handlers.choices(start.collection, lambda key, **v: LANGUAGES["en"][key].format(**v)),
+        handlers.choices(start.collection, speaker("en")),
         value=first["backbones"],
         label=say("backbones"),
         info=say("backbones.info"),
@@ -179,7 +179,7 @@ def build(handlers: Handlers) -> gr.Blocks:
             with gr.Column(elem_id="pane-settings"):
                 chosen = settings(say, handlers)
         hint = chosen.pop("hint")
-        chosen = {"collection": None} | chosen | {"target": target}
+        chosen["target"] = target
         inputs = [chosen[name] for name in (*PLAIN, *OPTIONS)]
         sample, analysis = gr.State(""), gr.State(time_to_live=3600)
         query = gr.Textbox(visible="hidden", elem_id="query")

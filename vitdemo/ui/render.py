@@ -15,7 +15,7 @@ from vitdemo.backbones import Backbone
 from vitdemo.explain import EXPLANATIONS
 from vitdemo.explain.gradient import NEGLIGIBLE, TOLERANCE
 from vitdemo.fusion import FUSIONS
-from vitdemo.pipeline import FUSED, Analysis, Progress
+from vitdemo.pipeline import FUSED, Analysis, Progress, first_name
 from vitdemo.types import Heat, NotOffered
 from vitdemo.ui.text import Say, translated
 
@@ -79,7 +79,7 @@ def verdict(analysis: Analysis, say: Say) -> str:
             "agree.not",
             names=", ".join(names),
             verb=say("agree.disagrees" if len(names) == 1 else "agree.disagree"),
-            label=_first_name(label),
+            label=first_name(label),
         )
         for label, names in others.items()
     ]
@@ -103,12 +103,8 @@ def _dot(name: str) -> str:
     return "" if name == FUSED else '<i class="dot"></i>'
 
 
-def _first_name(label: str) -> str:
-    return label.split(",")[0]
-
-
 def _short(label: str) -> str:
-    return escape(_first_name(label))
+    return escape(first_name(label))
 
 
 def maps(analysis: Analysis, say: Say, language: str, colours: Mapping[str, str], scale: str, colour_map: str) -> str:
@@ -133,14 +129,10 @@ def maps(analysis: Analysis, say: Say, language: str, colours: Mapping[str, str]
             f'<details class="limits"><summary>{say("limits")}</summary>{limits}</details>'
             f'<div class="columns" style="--columns:{len(shown)}">{cells}</div></section>'
         )
-    hatched = any(draw.unseen(heat, 64) for each in analysis.maps.values() for heat in each.values() if _is_map(heat))
+    hatched = any('class="unseen"' in row for row in rows)
     note = f"{say('footnote')} {say('not_seen') if hatched else ''}"
     style = f"--picture:url('{base}');--ratio:{analysis.picture.width}/{analysis.picture.height}"
     return f'<div class="maps" style="{style}">{"".join(rows)}<p class="note">{note}</p></div>'
-
-
-def _is_map(heat: Heat | NotOffered) -> bool:
-    return isinstance(heat, Heat)
 
 
 def _cell(
@@ -159,7 +151,7 @@ def _cell(
     if isinstance(heat, NotOffered):
         reason = escape(say("not_offered", reason=translated(heat.reason, language)))
         return f'<figure class="cell none">{head}<p>{reason}</p></figure>'
-    target = _first_name(analysis.labels[analysis.target])
+    target = first_name(analysis.labels[analysis.target])
     alternative = escape(say("map_of", method=say(f"method.{method}"), subject=subject, target=target))
     layers = f'<img class="heat" alt="{alternative}" src="{_uri(draw.layer(heat, bounds, colour_map, SIDE), "WEBP")}">'
     hatching = draw.unseen(heat, SIDE)
@@ -191,7 +183,7 @@ def _figures(analysis: Analysis, say: Say, heat: Heat, method: str) -> str:
             text += say("adds_up.off")
         more = say(
             "adds_up.more",
-            target=_first_name(analysis.labels[analysis.target]),
+            target=first_name(analysis.labels[analysis.target]),
             picture=f"{100 * figures['picture']:.1f}",
             baseline=f"{100 * figures['baseline']:.1f}",
             error=f"{100 * figures['relative_error']:.2g}",
@@ -232,9 +224,9 @@ def hint(fusion: str, say: Say) -> str:
     )
 
 
-def backbone_label(row: Backbone, megabytes: float, here: bool, say: Say) -> str:
+def backbone_label(row: Backbone, here: bool, say: Say) -> str:
     """A backbone in one line: family, number of weights, size of the file, and whether it has to be fetched."""
-    place = say("backbone.here" if here else "backbone.download", megabytes=f"{megabytes:.0f}")
+    place = say("backbone.here" if here else "backbone.download", megabytes=f"{row.megabytes:.0f}")
     return f"{row.name} · {row.family} · {say('backbone.weights', millions=f'{row.parameters / 1e6:.1f}')} · {place}"
 
 

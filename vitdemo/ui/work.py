@@ -7,6 +7,7 @@ so that a cancelled analysis ends within one pass and not within one analysis.
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TypeVar
 
 from vitdemo.errors import Cancelled
@@ -60,7 +61,7 @@ class Run:
                     return
                 if value.analysis is not None or self._events.empty():
                     yield value
-                latest = Progress(value.stage, value.done, None, value.subject, value.method, value.fetched)
+                latest = replace(value, analysis=None)
         finally:
             self._stop.set()
             self._over.set()
