@@ -72,4 +72,39 @@ VIT = Recipe(
     guide_weight=1.0,
 )
 
-RECIPES = {recipe.name: recipe for recipe in (RESNET, HYBRID, VIT)}
+# python -m vitdemo train levit --data flowers
+LEVIT = Recipe(
+    name="levit",
+    family="LeViT",
+    architecture="levit_128s",
+    arguments={
+        "img_size": 128,
+        "embed_dim": [128, 192, 288],
+        "key_dim": 16,
+        "num_heads": [4, 6, 8],
+        "depth": [3, 4, 3],
+    },
+    training_arguments={"drop_path_rate": 0.05},
+    epochs=200,
+    learning_rate=1.5e-3,
+    seed=1,
+)
+
+# python -m vitdemo train coatnet --data flowers
+COATNET = Recipe(
+    name="coatnet",
+    family="CoAtNet",
+    architecture="coatnet_nano_rw_224",
+    arguments={
+        "img_size": 128,
+        "embed_dim": [32, 64, 128, 256],
+        "depths": [2, 2, 3, 1],
+        "stem_width": [16, 32],
+    },
+    training_arguments={"drop_path_rate": 0.05},
+    epochs=110,
+    learning_rate=1.5e-3,
+    seed=2,
+)
+
+RECIPES = {recipe.name: recipe for recipe in (RESNET, HYBRID, VIT, LEVIT, COATNET)}
