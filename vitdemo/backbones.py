@@ -34,6 +34,7 @@ class Backbone:
     transform: Mapping | None = None  # None: as timm's pretrained configuration says
     labels: tuple[str, ...] = ()  # (): the labels of ImageNet-1k
     temperature: float = 1.0  # logits are divided by it, fitted on validation pictures
+    student_of: tuple[str, ...] = ()  # the backbones whose ensemble taught it, if it learned from one
     details: Mapping = field(default_factory=dict)  # test accuracy, recipe, data: shown, never computed with
 
     @property
@@ -153,6 +154,7 @@ def read_sidecar(path: Path) -> Backbone:
             transform=data["transform"],
             labels=tuple(data["labels"]),
             temperature=data["temperature"],
+            student_of=tuple(data.get("student_of", ())),
             details={key: data[key] for key in ("test_accuracy", "recipe", "trained_on")},
         )
     except (ValueError, KeyError, TypeError) as error:
