@@ -1,7 +1,9 @@
 """Every word of the page, one file per language, under the same keys.
 
 Static labels go to the browser with both languages (`gr.I18n`), which picks one; text made on the server follows the
-language that the browser asks for.
+same choice: the link's `lang`, or else the language that the browser asks for.
+
+A new fusion or method has its English text in its registry, and needs one line in `zh.FUSIONS` or `zh.METHODS`.
 """
 
 from collections.abc import Callable
@@ -28,11 +30,28 @@ def _english() -> dict[str, str]:
     return texts
 
 
-LANGUAGES: dict[str, dict[str, str]] = {"en": _english(), "zh-CN": zh.TEXT}
+def _chinese() -> dict[str, str]:
+    """The file's own texts, and those of what the registries hold."""
+    texts = dict(zh.TEXT)
+    for fusion in FUSIONS:
+        if fusion.name in zh.FUSIONS:
+            texts[f"fusion.{fusion.name}"], texts[f"fusion.{fusion.name}.sentence"] = zh.FUSIONS[fusion.name]
+    for explanation in EXPLANATIONS:
+        if explanation.name in zh.METHODS:
+            parts = ("", ".sentence", ".limits")
+            named = zip(parts, zh.METHODS[explanation.name], strict=True)
+            texts |= {f"method.{explanation.name}{part}": text for part, text in named}
+    return texts
 
 
-def language_of(accepted: str | None) -> str:
-    """The language to speak, from the browser's Accept-Language header."""
+LANGUAGES: dict[str, dict[str, str]] = {"en": _english(), "zh-CN": _chinese()}
+SHORT = {"en": "en", "zh": "zh-CN"}  # what a link's `lang` may say
+
+
+def language_of(accepted: str | None, chosen: str = "") -> str:
+    """The language to speak: the one chosen by link (`SHORT`), or else from the browser's Accept-Language header."""
+    if chosen in SHORT:
+        return SHORT[chosen]
     first = (accepted or "").split(",")[0].strip().lower()
     return "zh-CN" if first.startswith("zh") else "en"
 

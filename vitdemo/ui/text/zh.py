@@ -21,30 +21,8 @@ TEXT = {
     "backbone.download": "首次下载 {megabytes} MB",
     "fusion": "融合方式",
     "fusion.info": "怎样把几个答案合成一个。",
-    "fusion.mean": "平均",
-    "fusion.mean.sentence": "每个骨干网络同等重要：把概率取平均。",
-    "fusion.geometric": "几何平均",
-    "fusion.geometric.sentence": "把概率相乘：只要有一个网络确信不是某一类，就能排除它。",
-    "fusion.validation": "按准确率加权",
-    "fusion.validation.sentence": "在验证图片上答对更多的网络，分量更重。",
-    "fusion.confidence": "按把握加权",
-    "fusion.confidence.sentence": "对每张图片分别计算：越有把握的网络分量越重。当心：有把握不等于正确。",
-    "fusion.vote": "多数表决",
-    "fusion.vote.sentence": "每个网络投自己的第一选择；对胜出者的概率取平均，其余不计。",
     "methods": "热图",
     "methods.info": "在图片上画什么。",
-    "method.rollout": "注意力展开",
-    "method.rollout.sentence": "顺着所有层的注意力，从答案一路回溯到图片的各个小块。",
-    "method.rollout.limits": "它显示信息可能从哪里流过，而不是怎样被使用；对每个类别都一样。",
-    "method.integrated_gradients": "积分梯度",
-    "method.integrated_gradients.sentence": "让图片从空白渐渐显现，累加每个像素一路上对概率的影响。",
-    "method.integrated_gradients.limits": "结果取决于所选的空白图片；一个像素的份额也不等于去掉它之后的变化。",
-    "method.smoothgrad": "平滑梯度",
-    "method.smoothgrad.sentence": "概率对哪些像素最敏感？在许多加了噪声的副本上取平均。",
-    "method.smoothgrad.limits": "它显示概率对哪里敏感，而不说明像素是支持还是反对该类别。",
-    "method.occlusion": "遮挡",
-    "method.occlusion.sentence": "依次遮住每一小块，看概率下降多少。",
-    "method.occlusion.limits": "每次只遮一块：两块合起来才说明的、或任一块都能说明的，它看不到。",
     "more": "热图设置",
     "head_fusion": "注意力展开：注意力头",
     "head_fusion.info": "每层用几种方式去看（头）；这里把它们合成一种。",
@@ -122,6 +100,48 @@ TEXT = {
     "footnote": (
         "热图显示的是方法算出的结果，而不是网络的想法。红色支持该类别，蓝色反对；没有正负号的热图由暗到亮。"
         "逐像素的热图略作平滑以便观看，原始数值见下载文件。"
+    ),
+}
+
+# Fusions: name: (title, what it does). One line for each entry of the registry.
+FUSIONS = {
+    "mean": ("平均", "每个骨干网络同等重要：把概率取平均。"),
+    "geometric": ("几何平均", "把概率相乘：只要有一个网络确信不是某一类，就能排除它。"),
+    "validation": ("按准确率加权", "在验证图片上答对更多的网络，分量更重。"),
+    "confidence": ("按把握加权", "对每张图片分别计算：越有把握的网络分量越重。当心：有把握不等于正确。"),
+    "vote": ("多数表决", "每个网络投自己的第一选择；对胜出者的概率取平均，其余不计。"),
+    "classwise": (
+        "逐类加权",
+        "每个网络在每个类别上各有一个权重：在留出的图片上，谁更会认这一类，谁在这一类上分量就更重。",
+    ),
+    "greedy": ("逐个挑选", "在留出的图片上一次挑一个网络加入平均，每次挑让结果最好的那个；被挑中多次的分量更重。"),
+    "stacking": ("堆叠", "用留出的图片训练一个小模型，让它从所有网络的概率中学会该信谁。"),
+    "features": ("特征融合", "不看各网络的答案，而是把它们看到的特征拼在一起，再用留出的图片训练一个新的分类层。"),
+    "multiscale": ("多尺度特征融合", "把各网络浅层与深层的特征合在一起，再用留出的图片训练一个新的分类层。"),
+    "calibrated": ("校准后相乘", "先在留出的图片上校正每个网络的把握，再把概率按学到的分量相乘。"),
+}
+
+# Methods of maps: name: (title, what it does, what it cannot tell). One entry for each of the registry.
+METHODS = {
+    "rollout": (
+        "注意力展开",
+        "顺着所有层的注意力，从答案一路回溯到图片的各个小块。",
+        "它显示信息可能从哪里流过，而不是怎样被使用；对每个类别都一样。",
+    ),
+    "integrated_gradients": (
+        "积分梯度",
+        "让图片从空白渐渐显现，累加每个像素一路上对概率的影响。",
+        "结果取决于所选的空白图片；一个像素的份额也不等于去掉它之后的变化。",
+    ),
+    "smoothgrad": (
+        "平滑梯度",
+        "概率对哪些像素最敏感？在许多加了噪声的副本上取平均。",
+        "它显示概率对哪里敏感，而不说明像素是支持还是反对该类别。",
+    ),
+    "occlusion": (
+        "遮挡",
+        "依次遮住每一小块，看概率下降多少。",
+        "每次只遮一块：两块合起来才说明的、或任一块都能说明的，它看不到。",
     ),
 }
 
