@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,10 @@ import timm
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
+from torch import nn
 
+from vitdemo import training
 from vitdemo.errors import UnknownNameError, VitdemoError, WeightsError
 from vitdemo.training import data, export, initial, recipes, supervised, train
 
@@ -49,6 +52,8 @@ def pictures(tmp_path_factory) -> Path:
 def trained(pictures, tmp_path_factory) -> Path:
     """One epoch of every recipe, in the order that teachers need."""
     out = tmp_path_factory.mktemp("out")
+    encoder = timm.create_model(recipes.VIT.architecture, num_classes=0, **recipes.VIT.arguments)
+    save_file(encoder.state_dict(), out / "mae.safetensors")
     for name in recipes.RECIPES:
         train(name, pictures, out, epochs=1)
     return out
@@ -65,7 +70,7 @@ def test_recipe_exports_a_loadable_backbone(name, trained):
     model = timm.create_model(card["architecture"], num_classes=5, **card["arguments"])
     model.load_state_dict(weights, strict=True)
     assert sum(p.numel() for p in model.parameters()) == card["parameters"]
-    assert model(torch.zeros(1, *card["transform"]["input_size"])).shape == (1, 5)
+    assert model.eval()(torch.zeros(1, *card["transform"]["input_size"])).shape == (1, 5)
 
 
 @pytest.mark.parametrize("name", recipes.RECIPES)
@@ -221,12 +226,164 @@ def test_a_hybrid_starts_from_the_stem_of_a_resnet():
     hybrid = timm.create_model(recipes.HYBRID.architecture, num_classes=5, **recipes.HYBRID.arguments)
     x, stem = torch.randn(1, 3, 64, 64), hybrid.patch_embed.backbone
     blocks = [t.clone() for t in hybrid.blocks.state_dict().values()]
-    names = supervised.warm_start(hybrid, resnet)
+    names = supervised.warm_start(hybrid, resnet.state_dict())
     assert len(names) == len(stem.state_dict())
     with torch.no_grad():
         (got,), (wanted,) = stem.eval()(x), resnet.eval().forward_intermediates(x, [3], intermediates_only=True)
     assert torch.allclose(got, wanted, atol=1e-5)
     assert all(torch.equal(a, b) for a, b in zip(blocks, hybrid.blocks.state_dict().values(), strict=True))
+
+
+class Says(nn.Module):
+    """Gives the same logits for every picture."""
+
+    def __init__(self, logits: list[float]):
+        super().__init__()
+        self.logits = nn.Parameter(torch.tensor(logits))
+
+    def forward(self, x):
+        return self.logits.expand(len(x), -1)
+
+
+def test_teachers_speak_with_the_mean_of_their_calibrated_probabilities():
+    sure = math.log(9)  # 9 : 1, and at temperature 2 it is 3 : 1
+    teachers = supervised.Ensemble([Says([sure, 0.0]), Says([sure, 0.0]), Says([0.0, 0.0])], [1.0, 2.0, 0.5])
+    soft = teachers(torch.zeros(4, 3, 8, 8)).exp()
+    assert torch.allclose(soft, torch.tensor([(0.9 + 0.75 + 0.5) / 3, (0.1 + 0.25 + 0.5) / 3]).expand(4, 2))
+
+
+def test_a_student_of_an_ensemble_loses_nothing_where_it_says_the_mean():
+    soft = torch.tensor([[0.2, 0.5, 0.3]])
+    labels = torch.tensor([[1.0, 0.0, 0.0]])
+    recipe = recipes.STUDENT
+    assert supervised.loss_of(7 + soft.log(), labels, soft.log(), recipe).abs() < 1e-6  # the labels do not matter
+    student = torch.tensor([[0.5, 0.25, 0.25]])
+    expected = 0.2 * math.log(0.2 / 0.5) + 0.5 * math.log(0.5 / 0.25) + 0.3 * math.log(0.3 / 0.25)
+    assert supervised.loss_of(student.log(), labels, soft.log(), recipe) == pytest.approx(expected, abs=1e-6)
+
+
+def test_hard_distillation_asks_each_head_its_own():
+    """Class head 3 : 1 for class 0, token head 1 : 4; the label is half and half, the teacher's choice is class 1."""
+    logits = torch.tensor([[math.log(3), 0.0]]), torch.tensor([[0.0, math.log(4)]])
+    soft, teacher = torch.tensor([[0.5, 0.5]]), torch.tensor([[-1.0, 2.0]])
+    own = -0.5 * math.log(0.75) - 0.5 * math.log(0.25)
+    expected = 0.5 * own + 0.5 * -math.log(0.8)
+    assert supervised.loss_of(logits, soft, teacher, recipes.DEIT) == pytest.approx(expected, abs=1e-6)
+    assert supervised.loss_of(logits, soft, None, recipes.DEIT) == pytest.approx(own, abs=1e-6)
+
+
+def test_the_distillation_token_learns_from_the_teacher_alone():
+    recipe = replace(recipes.DEIT, teacher_weight=1.0, mimetic=False)
+    state = supervised.new_state(recipe, 5, "cpu", Says([0.0, 0.0, 9.0, 0.0, 0.0]))
+    soft = torch.eye(5)[:2]
+    loss = supervised.batch_loss(state, recipe, torch.randn(2, 3, 96, 96), soft, Says([0.0, 0.0, 9.0, 0.0, 0.0]))
+    loss.backward()
+    assert state.model.head_dist.weight.grad.abs().max() > 0
+    assert state.model.head.weight.grad.abs().max() == 0
+    x = torch.randn(1, 3, 128, 128)
+    with torch.no_grad():  # what is measured and exported has one answer: the mean of both
+        tokens = state.ema.forward_features(x)
+        both = state.ema.head(tokens[:, 0]), state.ema.head_dist(tokens[:, 1])
+        assert torch.allclose(state.ema(x), sum(both) / 2)
+
+
+@pytest.mark.parametrize(
+    "change", [{"distillation": "loud"}, {"teacher": (), "guide_weight": 1.0}, {"teacher": ("a", "b")}]
+)
+def test_a_recipe_that_cannot_be_followed(change):
+    with pytest.raises(VitdemoError, match="allowed"):
+        replace(recipes.VIT, **change)
+
+
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_no_recipe_has_views_that_its_student_cannot_see(name):
+    recipe = recipes.RECIPES[name]
+    assert training.read_teacher(replace(recipe, teacher=(), guide_weight=0.0), LABELS, Path("nowhere")) is None
+
+
+def test_teachers_of_one_size_refuse_other_views(trained):
+    recipe = replace(recipes.RESNET, teacher=("resnet", "levit"))
+    with pytest.raises(VitdemoError, match=r"128 px.*'levit'.*\[96, 128\]"):
+        training.read_teacher(recipe, LABELS, trained)
+    several = training.read_teacher(replace(recipe, resolutions=((0.0, 128),)), LABELS, trained)
+    cards = [json.loads((trained / f"{name}.json").read_text()) for name in recipe.teacher]
+    assert several.temperatures == tuple(card["temperature"] for card in cards)
+
+
+def test_the_card_of_a_student_names_its_teachers(trained):
+    cards = {name: json.loads((trained / f"{name}.json").read_text()) for name in recipes.RECIPES}
+    students = {name: card["student_of"] for name, card in cards.items() if "student_of" in card}
+    assert students == {"student": ["resnet", "hybrid", "levit", "coatnet"]}
+    assert cards["vit"]["recipe"]["teacher"]["names"] == ["resnet"] and cards["levit"]["recipe"]["teacher"] is None
+
+
+def test_a_deit_starts_from_a_plain_vit():
+    vit = timm.create_model(recipes.VIT.architecture, num_classes=5, **recipes.VIT.arguments).eval()
+    deit = timm.create_model(recipes.DEIT.architecture, num_classes=5, **recipes.DEIT.arguments).eval()
+    names = supervised.warm_start(deit, vit.state_dict())
+    assert set(names) == set(deit.state_dict())
+    assert torch.equal(deit.pos_embed[:, 1:], vit.pos_embed) and torch.equal(deit.pos_embed[:, 0], vit.pos_embed[:, 0])
+    with torch.no_grad():  # twins see the same, so both tokens say the same
+        tokens = deit.forward_features(torch.randn(1, 3, 128, 128))
+    assert torch.allclose(tokens[:, 0], tokens[:, 1], atol=1e-5)
+
+
+def test_a_pretraining_has_no_card_and_gives_every_tensor_but_the_head(trained):
+    start = training.read_start("mae", LABELS, trained)
+    model = timm.create_model(recipes.VIT_MAE.architecture, num_classes=5, **recipes.VIT_MAE.arguments)
+    names = supervised.warm_start(model, start)
+    assert set(model.state_dict()) - set(names) == {"head.weight", "head.bias"}
+    assert torch.equal(model.blocks[3].attn.qkv.weight, start["blocks.3.attn.qkv.weight"])
+
+
+def test_a_start_that_fits_nowhere(trained):
+    start = {f"other.{name}": t for name, t in training.read_start("mae", LABELS, trained).items()}
+    with pytest.raises(WeightsError, match="other"):
+        supervised.warm_start(timm.create_model("resnet10t", num_classes=5), start)
+
+
+def test_each_layer_learns_more_slowly_than_the_one_above():
+    model = timm.create_model("vit_tiny_patch16_224", img_size=32, depth=2, embed_dim=24, num_heads=2, num_classes=5)
+    guide = nn.Linear(2, 2)
+    groups = supervised.parameter_groups(model, guide, 0.05, 0.5)
+    named = {id(p): name for name, p in model.named_parameters()}
+    scales = {named.get(id(p), "guide"): group.get("lr_scale", 1.0) for group in groups for p in group["params"]}
+    assert scales["head.weight"] == scales["head.bias"] == scales["guide"] == 1
+    assert scales["blocks.1.mlp.fc1.weight"] == scales["norm.weight"] == 0.5
+    assert scales["blocks.0.attn.qkv.bias"] == 0.25
+    assert scales["patch_embed.proj.weight"] == scales["pos_embed"] == 0.125
+    assert sum(len(group["params"]) for group in groups) == len(named) + 2
+    assert all(group["weight_decay"] == 0.05 * (p.ndim > 1) for group in groups for p in group["params"])
+
+
+def test_layer_decay_reaches_the_optimiser(pictures):
+    """AdamW's first step has the length of the learning rate, whatever the gradient."""
+    recipe = replace(
+        recipes.VIT, teacher=(), guide_weight=0.0, mimetic=False, layer_decay=0.5, weight_decay=0.0, learning_rate=1e3
+    )
+    state = supervised.new_state(recipe, 5, "cpu")
+    before = {name: p.detach().clone() for name, p in state.model.named_parameters()}
+    supervised.run_epoch(state, recipe, 100, data.read_folder(pictures / "train", 64), None, "cpu")
+    steps = {name: (p - before[name]).abs().max().item() for name, p in state.model.named_parameters()}
+    assert steps["blocks.5.mlp.fc2.weight"] == pytest.approx(0.5 * steps["head.weight"], rel=1e-2)
+    assert steps["blocks.0.mlp.fc2.weight"] == pytest.approx(0.5**6 * steps["head.weight"], rel=1e-2)
+
+
+def test_mimetic_positions_leave_both_tokens_of_a_deit_alone():
+    model = timm.create_model(recipes.DEIT.architecture, num_classes=5, **recipes.DEIT.arguments)
+    initial.mimetic_(model)
+    assert model.pos_embed[:, :2].abs().max() == 0 and model.pos_embed[:, 2:].std() > 0.5
+
+
+@pytest.mark.parametrize(("name", "index"), [("swin", 2), ("deit", 3)])
+def test_the_guide_finds_the_tokens_of_any_student(name, index):
+    recipe = recipes.RECIPES[name]
+    model = timm.create_model(recipe.architecture, num_classes=5, **recipe.arguments).eval()
+    x = torch.randn(1, 3, 128, 128)
+    with torch.no_grad():
+        logits, tokens = supervised.with_intermediate(model, x, index)
+        assert torch.allclose(logits, model(x), atol=1e-5)
+    assert tokens.shape == (1, model.feature_info[index]["num_chs"], 8, 8)
 
 
 def test_moving_average_of_parameters_and_statistics():

@@ -11,13 +11,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import nn
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from vitdemo.errors import UnknownNameError, VitdemoError, WeightsError
 from vitdemo.training.data import list_folder, read_folder
 from vitdemo.training.export import card_of, read_backbone, read_split, write_backbone
 from vitdemo.training.recipes import RECIPES
-from vitdemo.training.supervised import fit
+from vitdemo.training.supervised import Ensemble, Recipe, fit
 
 BUNDLED = Path(__file__).parents[2] / "assets" / "backbones"
 
@@ -30,8 +31,8 @@ def train(
     Args:
         recipe: a name in `RECIPES`.
         data: folder with train/, val/ and test/, each CLASS/*.jpg.
-        out: where the checkpoint (NAME.ckpt), the log (NAME.log) and the exported files go. A recipe with a teacher
-            looks for it here first, then among the bundled backbones.
+        out: where the checkpoint (NAME.ckpt), the log (NAME.log) and the exported files go. Teachers and a start are
+            looked for here first, then among the bundled backbones.
         epochs: length of the schedule; None for the recipe's own.
         resume: go on from out/NAME.ckpt if it is there.
         device: "cpu", "cuda", "cuda:1" and so on.
@@ -42,7 +43,7 @@ def train(
     Raises:
         UnknownNameError: no such recipe.
         VitdemoError: a split without pictures, no such device, or fewer than one epoch.
-        WeightsError: the recipe has a teacher and it is found nowhere, or it knows other labels.
+        WeightsError: a teacher or a start is found nowhere, or it knows other labels.
     """
     if recipe not in RECIPES:
         raise UnknownNameError("recipe", recipe, sorted(RECIPES))
@@ -55,19 +56,61 @@ def train(
     for split in ("val", "test"):  # a missing split shows now and not after the training
         list_folder(data / split)
     pictures = read_folder(data / "train", chosen.short_side)
-    teacher = read_teacher(chosen.teacher, pictures.labels, out).to(device) if chosen.teacher else None
-    start = read_teacher(chosen.start, pictures.labels, out) if chosen.start else None
+    teacher = read_teacher(chosen, pictures.labels, out)
+    teacher = teacher if teacher is None else teacher.to(device)
+    start = read_start(chosen.start, pictures.labels, out) if chosen.start else None
     val = read_split(data / "val", card_of(chosen, pictures.labels))
     state = fit(chosen, pictures, val, out, epochs, resume, device, teacher, start)
     return write_backbone(chosen, state.best["weights"], data, out, epochs, state.best["epoch"])
 
 
-def read_teacher(name: str, labels: tuple[str, ...], out: Path) -> nn.Module:
-    """The exported backbone `name` from `out` or else from the bundled ones, ready to see views of any size."""
-    found = [folder / f"{name}.safetensors" for folder in (out, BUNDLED) if (folder / f"{name}.safetensors").is_file()]
-    if not found:
-        raise WeightsError(f"Expected the teacher {name!r} in {out} or {BUNDLED}, got none; train {name!r} first.")
-    model, card = read_backbone(found[0])
+def read_teacher(recipe: Recipe, labels: tuple[str, ...], out: Path) -> nn.Module | None:
+    """What teaches the recipe: nothing, one exported backbone, or several as an `Ensemble`.
+
+    Raises:
+        WeightsError: one is found nowhere, or it knows other labels.
+        VitdemoError: one of them, or the student, takes pictures of one size, and the recipe has views of another.
+    """
+    found = [_exported(_find("teacher", name, out), labels) for name in recipe.teacher]
+    views = sorted({size for _, size in recipe.resolutions})
+    dynamic = recipe.training_arguments.get("dynamic_img_size")
+    fixed = {card["name"]: card["arguments"].get("img_size") for _, card in found}
+    fixed |= {recipe.name: None if dynamic else recipe.arguments.get("img_size")}
+    for name, size in fixed.items():
+        if size is not None and views != [size]:
+            raise VitdemoError(
+                f"Expected views of {size} px in the recipe {recipe.name!r}, as {name!r} takes no others, got {views}; "
+                f"allowed: resolutions with {size} alone."
+            )
+    if len(found) < 2:
+        return found[0][0] if found else None
+    return Ensemble([model for model, _ in found], [card["temperature"] for _, card in found])
+
+
+def read_start(name: str, labels: tuple[str, ...], out: Path) -> dict[str, Tensor]:
+    """The tensors that a training begins with, by timm's names.
+
+    NAME.safetensors with a JSON beside it is an exported backbone; without, it is a pre-training: tensors alone.
+
+    Raises:
+        WeightsError: it is found nowhere, or it is a backbone that knows other labels.
+    """
+    path = _find("start", name, out)
+    if path.with_suffix(".json").is_file():
+        return _exported(path, labels)[0].state_dict()
+    return {key: t.float() if t.is_floating_point() else t for key, t in load_file(path).items()}
+
+
+def _find(role: str, name: str, out: Path) -> Path:
+    places = [folder / f"{name}.safetensors" for folder in (out, BUNDLED)]
+    for path in places:
+        if path.is_file():
+            return path
+    raise WeightsError(f"Expected the {role} {name!r} in {out} or {BUNDLED}, got none; train {name!r} first.")
+
+
+def _exported(path: Path, labels: tuple[str, ...]) -> tuple[nn.Module, dict]:
+    model, card = read_backbone(path)
     if tuple(card["labels"]) != labels:
-        raise WeightsError(f"Expected a teacher with the labels {list(labels)}, got {card['labels']} in {found[0]}.")
-    return model.requires_grad_(False)
+        raise WeightsError(f"Expected a backbone with the labels {list(labels)}, got {card['labels']} in {path}.")
+    return model.requires_grad_(False), card

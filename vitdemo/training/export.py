@@ -165,6 +165,8 @@ def write_backbone(
         "trained_on": "Trained on TensorFlow flower_photos (CC-BY 2.0)",
         "licence": "Apache-2.0 (weights)",
     }
+    if len(recipe.teacher) > 1:
+        card["student_of"] = list(recipe.teacher)
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{recipe.name}.safetensors"
     write_at_once(path, lambda partial: save_file(tensors, partial))
@@ -195,6 +197,7 @@ def describe(recipe: Recipe, epochs: int, best_epoch: int, pictures: int) -> dic
             "name": "AdamW",
             "learning_rate": recipe.learning_rate,
             "weight_decay": recipe.weight_decay,
+            "layer_decay": recipe.layer_decay,
             "warmup_epochs": recipe.warmup_epochs,
             "schedule": "cosine",
             "restart": None
@@ -204,14 +207,15 @@ def describe(recipe: Recipe, epochs: int, best_epoch: int, pictures: int) -> dic
             "clip": recipe.clip,
         },
         "augmentation": asdict(recipe.augmentation),
-        "teacher": None
-        if recipe.teacher is None
-        else {
-            "name": recipe.teacher,
+        "teacher": {
+            "names": list(recipe.teacher),
+            "distillation": recipe.distillation,
             "weight": recipe.teacher_weight,
             "temperature": recipe.teacher_temperature,
             "guide_weight": recipe.guide_weight,
-        },
+        }
+        if recipe.teacher
+        else None,
         "start": recipe.start,
         "pictures": pictures,
         "torch": torch.__version__,

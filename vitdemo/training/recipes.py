@@ -50,7 +50,7 @@ HYBRID = Recipe(
     warmup_epochs=2,
     ema=0.995,
     start="resnet",
-    teacher="resnet",
+    teacher=("resnet",),
     teacher_weight=0.7,
 )
 
@@ -68,7 +68,7 @@ VIT = Recipe(
     restart_rate=4e-4,
     augmentation=Augmentation(scale=(0.3, 1.0)),
     mimetic=True,
-    teacher="resnet",
+    teacher=("resnet",),
     guide_weight=1.0,
 )
 
@@ -107,4 +107,83 @@ COATNET = Recipe(
     seed=2,
 )
 
-RECIPES = {recipe.name: recipe for recipe in (RESNET, HYBRID, VIT, LEVIT, COATNET)}
+# python -m vitdemo train deit --data flowers
+DEIT = Recipe(
+    name="deit",
+    family="DeiT distilled",
+    architecture="deit_tiny_distilled_patch16_224",
+    arguments=VIT.arguments,
+    training_arguments={"dynamic_img_size": True},
+    epochs=100,
+    resolutions=((0.0, 96), (0.9, 128)),
+    learning_rate=1e-3,
+    seed=3,
+    augmentation=Augmentation(scale=(0.3, 1.0)),
+    mimetic=True,
+    teacher=("resnet",),
+    teacher_weight=0.5,
+    distillation="hard",
+)
+
+# python -m vitdemo train vit_mae --data flowers    after the pre-training that writes mae.safetensors
+VIT_MAE = Recipe(
+    name="vit_mae",
+    family="ViT (MAE)",
+    architecture=VIT.architecture,
+    arguments=VIT.arguments,
+    training_arguments={"dynamic_img_size": True},
+    epochs=60,
+    resolutions=((0.0, 96), (0.9, 128)),
+    learning_rate=1e-3,
+    layer_decay=0.8,
+    seed=4,
+    augmentation=Augmentation(scale=(0.3, 1.0)),
+    start="mae",
+    teacher=("resnet",),
+    teacher_weight=0.5,
+    guide_weight=1.0,
+)
+
+# python -m vitdemo train swin --data flowers
+SWIN = Recipe(
+    name="swin",
+    family="Swin",
+    architecture="swin_tiny_patch4_window7_224",
+    arguments={
+        "img_size": 128,
+        "window_size": 4,
+        "embed_dim": 48,
+        "depths": [2, 2, 4, 1],  # a second block in the last stage would make the file larger than LIMIT
+        "num_heads": [2, 4, 8, 8],
+    },
+    training_arguments={"drop_path_rate": 0.05},
+    epochs=60,
+    learning_rate=1e-3,
+    seed=5,
+    teacher=("resnet",),
+    guide_weight=1.0,
+    guide_block=2,  # stage 3 has the stride of the guide
+)
+
+# python -m vitdemo train student --data flowers    after the four that teach it
+STUDENT = Recipe(
+    name="student",
+    family="LeViT student",
+    architecture="levit_128s",
+    arguments={
+        "img_size": 128,
+        "embed_dim": [96, 160, 256],
+        "key_dim": 16,
+        "num_heads": [3, 5, 8],
+        "depth": [2, 3, 3],
+    },
+    epochs=200,
+    learning_rate=1.5e-3,
+    seed=6,
+    augmentation=Augmentation(smoothing=0.0),
+    teacher=("resnet", "hybrid", "levit", "coatnet"),
+    teacher_weight=1.0,
+    teacher_temperature=1.0,  # the mean of calibrated probabilities is taken as it is
+)
+
+RECIPES = {recipe.name: recipe for recipe in (RESNET, HYBRID, VIT, LEVIT, COATNET, DEIT, VIT_MAE, SWIN, STUDENT)}

@@ -1,14 +1,16 @@
-"""The one training loop: labels, and where a recipe names one, the soft labels of a teacher.
+"""The one training loop: labels, and where a recipe names them, what one or several teachers say.
 
 AdamW, linear warm-up and cosine decay, MixUp and CutMix, an exponential moving average (EMA) of the weights, growing
 resolution. A checkpoint is written after every epoch; what is exported is the EMA of the epoch that was best on `val`.
 Same seed, same machine, same number of threads: same weights, resumed or not.
 
 A teacher sees the same augmented and mixed view as the student (Beyer et al. 2022, "Knowledge distillation: a good
-teacher is patient and consistent", arXiv 2106.05237). It gives soft labels and, where the recipe says so, a guide for
-the patch tokens in the middle of the student: through one linear map they shall predict the feature map of a
-convolutional teacher at the same places (Li et al. 2022, "Locality guidance for improving vision transformers on tiny
-datasets", arXiv 2207.10026).
+teacher is patient and consistent", arXiv 2106.05237). It gives soft labels, and several teachers the mean of theirs
+(`Ensemble`); or it gives its first choice as a hard label to a distillation token (Touvron et al. 2021, "Training
+data-efficient image transformers & distillation through attention", arXiv 2012.12877). Where the recipe says so, it is
+also a guide for the patch tokens in the middle of the student: through one linear map they shall predict the feature
+map of a convolutional teacher at the same places (Li et al. 2022, "Locality guidance for improving vision transformers
+on tiny datasets", arXiv 2207.10026).
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,13 +28,17 @@ import numpy as np
 import timm
 import torch
 import torch.nn.functional as F
+from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 from tqdm import tqdm
 
 import vitdemo.architectures  # noqa: F401 - registers the project's own architectures with timm
+from vitdemo.errors import VitdemoError, WeightsError
 from vitdemo.training import data
 from vitdemo.training.data import Augmentation, Pictures
 from vitdemo.training.initial import mimetic_
+
+DISTILLATIONS = ("soft", "hard")
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,7 @@ class Recipe:
     batch: int = 32
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
+    layer_decay: float = 1.0  # the learning rate of each layer is that of the one above it times this
     warmup_epochs: int = 5
     restart: float = 1.0  # at this fraction of the epochs the learning rate goes up again, once; 1 for never
     restart_rate: float = 7e-4
@@ -56,16 +64,46 @@ class Recipe:
     clip: float = 1.0  # largest norm of the gradient
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
-    teacher: str | None = None  # name of an exported backbone
-    teacher_weight: float = 0.9  # share of the soft labels in the loss
-    teacher_temperature: float = 2.0
+    teacher: tuple[str, ...] = ()  # names of exported backbones; several teach with one voice: see `Ensemble`
+    teacher_weight: float = 0.9  # share of what the teacher says in the loss
+    teacher_temperature: float = 2.0  # of soft labels
+    distillation: str = "soft"  # of DISTILLATIONS; "hard" for a student with a distillation token
     guide_weight: float = 0.0  # of the teacher's feature map in the loss
     guide_block: int = 3  # index of the student's block whose patch tokens are guided
     guide_stage: int = 3  # index in timm's forward_intermediates of the teacher; 3 has stride 16 in a ResNet
     mimetic: bool = False  # start from vitdemo.training.initial.mimetic_
-    start: str | None = None  # an exported backbone whose tensors are the first weights: see `warm_start`
+    start: str | None = None  # an exported backbone or a pre-training whose tensors come first: see `warm_start`
     evaluation_sizes: tuple[int, ...] = (128,)  # tried on val, the best is exported
     crops: tuple[float, ...] = (0.9, 1.0)  # likewise
+
+    def __post_init__(self):
+        if self.distillation not in DISTILLATIONS:
+            raise VitdemoError(f"Expected a distillation, got {self.distillation!r}; allowed: {DISTILLATIONS}.")
+        if self.guide_weight and len(self.teacher) != 1:
+            raise VitdemoError(f"Expected one teacher that guides, got {self.teacher}; allowed: exactly one.")
+
+
+class Ensemble(nn.Module):
+    """Several teachers with one voice: the mean of their calibrated probabilities, as its logarithm.
+
+    The soft label of a view x is p(x) = 1/M Σ softmax(z_m(x) / T_m), with z_m the logits and T_m the fitted temperature
+    of teacher m (Guo et al. 2017). What `forward` gives is log p(x): softmax(log p) = p, so it is used as logits are.
+
+    Args:
+        members: M classifiers with the same K classes.
+        temperatures: M positive numbers.
+    """
+
+    def __init__(self, members: Sequence[nn.Module], temperatures: Sequence[float]):
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.temperatures = tuple(temperatures)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, S, S) to (B, K) float32, the logarithm of the mean probabilities."""
+        pairs = zip(self.members, self.temperatures, strict=True)
+        each = torch.stack([F.log_softmax(member(x).float() / t, 1) for member, t in pairs])  # (M, B, K)
+        return each.logsumexp(0) - math.log(len(each))
 
 
 @dataclass
@@ -102,9 +140,13 @@ def learning_rate(recipe: Recipe, progress: float, epochs: int) -> float:
 
 
 def new_state(
-    recipe: Recipe, classes: int, device: str, teacher: nn.Module | None = None, start: nn.Module | None = None
+    recipe: Recipe,
+    classes: int,
+    device: str,
+    teacher: nn.Module | None = None,
+    start: Mapping[str, Tensor] | None = None,
 ) -> State:
-    """The state before the first epoch."""
+    """The state before the first epoch; `start` is as `warm_start` takes it."""
     torch.manual_seed(recipe.seed)
     model = timm.create_model(
         recipe.architecture, num_classes=classes, **{**recipe.arguments, **recipe.training_arguments}
@@ -115,31 +157,72 @@ def new_state(
         warm_start(model, start)
     guide = nn.Identity()
     if teacher is not None and recipe.guide_weight:
-        guide = nn.Linear(model.embed_dim, teacher.feature_info[recipe.guide_stage]["num_chs"]).to(device)
+        channels = [
+            m.feature_info[i]["num_chs"] for m, i in ((model, recipe.guide_block), (teacher, recipe.guide_stage))
+        ]
+        guide = nn.Linear(*channels).to(device)
     if torch.device(device).type == "cpu":  # backwards through PyTorch's fused attention is slow there: see LOG.md
         for module in model.modules():
             if hasattr(module, "fused_attn"):
                 module.fused_attn = False
     model = model.to(device, memory_format=torch.channels_last)
-    ema = copy.deepcopy(model).eval().requires_grad_(False)
-    parameters = [*model.parameters(), *guide.parameters()]
-    decayed = [p for p in parameters if p.ndim > 1]
-    rest = [p for p in parameters if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    ema = copy.deepcopy(model).eval().requires_grad_(False)  # in eval mode both heads of a DeiT are averaged
+    if recipe.distillation == "hard" and hasattr(model, "set_distilled_training"):
+        model.set_distilled_training(True)  # (class logits, token logits) in training mode
+    groups = parameter_groups(model, guide, recipe.weight_decay, recipe.layer_decay)
     return State(model, ema, guide, torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True))
 
 
-def warm_start(model: nn.Module, start: nn.Module) -> list[str]:
-    """Copy the tensors of `start` that fit by name and shape; a ResNet also fits the ResNet stem of a hybrid.
+def parameter_groups(model: nn.Module, guide: nn.Module, weight_decay: float, layer_decay: float = 1.0) -> list[dict]:
+    """The optimiser's groups: no weight decay for vectors, and a share of the learning rate for each layer.
+
+    Layer n of N learns at layer_decay^(N - n) times the learning rate (Bao et al. 2022, "BEiT", arXiv 2106.08254): that
+    share is the group's "lr_scale". Layers are timm's; the head and the guide are the uppermost.
+    """
+    groups = [] if layer_decay == 1 else param_groups_layer_decay(model, weight_decay, layer_decay=layer_decay)
+    uppermost = [*guide.parameters()] if groups else [*model.parameters(), *guide.parameters()]
+    decayed = [p for p in uppermost if p.ndim > 1]
+    rest = [p for p in uppermost if p.ndim <= 1]
+    return [*groups, {"params": decayed, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+
+
+def warm_start(model: nn.Module, start: Mapping[str, Tensor]) -> list[str]:
+    """Copy the tensors of `start` that fit by name and shape.
+
+    A ResNet also fits the ResNet stem of a hybrid. What a plain ViT says of its class token and head, a DeiT takes for
+    its distillation token as well.
+
+    Args:
+        start: a state dict with timm's names, whole or without a head.
 
     Returns:
         The names of the tensors in `model` that were set.
+
+    Raises:
+        WeightsError: nothing fits.
     """
     own, stem = model.state_dict(), "patch_embed.backbone."
-    given = start.state_dict() | {stem + name: tensor for name, tensor in start.state_dict().items()}
+    given = dict(start) | {stem + name: tensor for name, tensor in start.items()}
+    if "dist_token" in own and "dist_token" not in start:
+        given |= _with_distillation_token(start, model.patch_embed.num_patches)
     fitting = {name: t for name, t in given.items() if name in own and own[name].shape == t.shape}
+    if not fitting:
+        raise WeightsError(
+            f"Expected a start with tensors of {type(model).__name__}, got {sorted(start)[:3]} and others; "
+            "allowed: the same architecture, or a ResNet for a hybrid."
+        )
     model.load_state_dict(fitting, strict=False)
     return sorted(fitting)
+
+
+def _with_distillation_token(start: Mapping[str, Tensor], patches: int) -> dict[str, Tensor]:
+    """The tensors that a plain ViT has no names for, from those of its class token."""
+    twins = {"dist_token": "cls_token", "head_dist.weight": "head.weight", "head_dist.bias": "head.bias"}
+    found = {name: start[twin] for name, twin in twins.items() if twin in start}
+    position = start.get("pos_embed")
+    if position is not None and position.shape[1] == 1 + patches:
+        found["pos_embed"] = torch.cat([position[:, :1], position], 1)  # (1, 2 + N, D)
+    return found
 
 
 @torch.no_grad()
@@ -153,41 +236,52 @@ def update_ema(ema: nn.Module, model: nn.Module, decay: float) -> None:
             e.copy_(m)
 
 
-def loss_of(logits: Tensor, soft: Tensor, teacher_logits: Tensor | None, recipe: Recipe) -> Tensor:
-    """(1 − α) CE(soft labels) + α T² KL(teacher ‖ student) (Hinton et al. 2015, section 2)."""
-    labels = F.cross_entropy(logits, soft)
+def loss_of(
+    logits: Tensor | tuple[Tensor, Tensor], soft: Tensor, teacher_logits: Tensor | None, recipe: Recipe
+) -> Tensor:
+    """(1 − α) CE(labels) + α · what the teacher adds.
+
+    Soft: T² KL(teacher ‖ student) (Hinton et al. 2015, section 2). Hard: CE(the teacher's first choice), asked of the
+    head of the distillation token; with α = ½ that is equation 3 of Touvron et al. 2021.
+
+    Args:
+        logits: (B, K), or those of the class token and of the distillation token.
+        soft: (B, K) labels whose rows sum to 1.
+        teacher_logits: (B, K), or None without a teacher.
+    """
+    own, token = logits if isinstance(logits, tuple) else (logits, logits)
+    own, token = own.float(), token.float()
+    labels = F.cross_entropy(own, soft)
     if teacher_logits is None:
         return labels
-    t = recipe.teacher_temperature
-    divergence = F.kl_div(
-        F.log_softmax(logits / t, 1),
-        F.log_softmax(teacher_logits / t, 1),
-        reduction="batchmean",
-        log_target=True,
-    )
-    return (1 - recipe.teacher_weight) * labels + recipe.teacher_weight * t * t * divergence
+    teacher_logits = teacher_logits.float()
+    if recipe.distillation == "hard":
+        taught = F.cross_entropy(token, teacher_logits.argmax(1))
+    else:
+        t = recipe.teacher_temperature
+        wanted = F.log_softmax(teacher_logits / t, 1)
+        taught = t * t * F.kl_div(F.log_softmax(token / t, 1), wanted, reduction="batchmean", log_target=True)
+    return (1 - recipe.teacher_weight) * labels + recipe.teacher_weight * taught
 
 
 def batch_loss(state: State, recipe: Recipe, x: Tensor, soft: Tensor, teacher: nn.Module | None) -> Tensor:
     """The loss of one batch of mixed views x (B, 3, S, S) with soft labels (B, K)."""
     if teacher is None:
-        return loss_of(state.model(x).float(), soft, None, recipe)
+        return loss_of(state.model(x), soft, None, recipe)
     if not recipe.guide_weight:
         with torch.no_grad():
-            teacher_logits = teacher(x).float()
-        return loss_of(state.model(x).float(), soft, teacher_logits, recipe)
+            teacher_logits = teacher(x)
+        return loss_of(state.model(x), soft, teacher_logits, recipe)
     with torch.no_grad():
         teacher_logits, features = with_intermediate(teacher, x, recipe.guide_stage)
     logits, tokens = with_intermediate(state.model, x, recipe.guide_block)
     wanted = F.layer_norm(features.flatten(2).mT.float(), features.shape[1:2])  # (B, N, channels)
     guided = state.guide(tokens.flatten(2).mT).float()  # (B, N, channels)
-    return loss_of(logits.float(), soft, teacher_logits.float(), recipe) + recipe.guide_weight * F.mse_loss(
-        guided, wanted
-    )
+    return loss_of(logits, soft, teacher_logits, recipe) + recipe.guide_weight * F.mse_loss(guided, wanted)
 
 
-def with_intermediate(model: nn.Module, x: Tensor, index: int) -> tuple[Tensor, Tensor]:
-    """Logits (B, K) and the feature map (B, C, h, w) behind the stage or block `index`, in one forward pass."""
+def with_intermediate(model: nn.Module, x: Tensor, index: int) -> tuple[Tensor | tuple[Tensor, Tensor], Tensor]:
+    """The model's logits and the feature map (B, C, h, w) behind its stage or block `index`, in one forward pass."""
     final, (features,) = model.forward_intermediates(x, indices=[index], norm=False)
     return model.forward_head(final), features
 
@@ -207,7 +301,7 @@ def run_epoch(
     for index, (x, y) in enumerate(data.batches(train, size, recipe.batch, recipe.augmentation, seed)):
         rate = learning_rate(recipe, state.epoch + index / count, epochs)
         for group in state.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("lr_scale", 1.0)
         x, y = x.to(device).float().div_(255), y.to(device)
         x = data.normalise(data.jitter(x, recipe.augmentation.jitter, generator))
         x = data.erase(x, recipe.augmentation.erasing, generator)
@@ -274,7 +368,7 @@ def fit(
     resume: bool,
     device: str,
     teacher: nn.Module | None = None,
-    start: nn.Module | None = None,
+    start: Mapping[str, Tensor] | None = None,
 ) -> State:
     """Train `recipe` and return its state; writes out/NAME.ckpt after every epoch and a line per epoch to out/NAME.log.
 
