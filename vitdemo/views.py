@@ -126,6 +126,30 @@ def _bilinear(at: np.ndarray, size: int) -> np.ndarray:
     return weights
 
 
+def cells(view: View, size: tuple[int, int], grid: tuple[int, int], onto: View) -> np.ndarray:
+    """Which cell of a grid over a part of the picture each input pixel belongs to.
+
+    Inputs of several backbones that are cut by the same grid can be hidden at the same places of the picture.
+
+    Args:
+        view: where the input lies.
+        size: (h, w) of the input in pixels.
+        grid: (rows, columns).
+        onto: where the grid lies.
+
+    Returns:
+        (h, w) int64, row * columns + column of the cell in which the middle of the pixel lies; the nearest cell for
+        pixels outside of the grid.
+    """
+    left, top, right, bottom = view.box
+    y = top + (np.arange(size[0]) + 0.5) * (bottom - top) / size[0]
+    x = left + (np.arange(size[1]) + 0.5) * (right - left) / size[1]
+    low_x, low_y, high_x, high_y = onto.box
+    row = np.clip(((y - low_y) / (high_y - low_y) * grid[0]).astype(int), 0, grid[0] - 1)
+    column = np.clip(((x - low_x) / (high_x - low_x) * grid[1]).astype(int), 0, grid[1] - 1)
+    return row[:, None] * grid[1] + column[None, :]
+
+
 def crop_to(picture: Image.Image, transform: Mapping, limit: float = 4.0) -> Image.Image:
     """Cuts the ends off a very long picture, where a centre crop throws them away in any case.
 
