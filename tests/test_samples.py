@@ -207,3 +207,29 @@ def test_a_missing_or_damaged_index_gets_a_sentence(tmp_path):
         (tmp_path / "samples.json").write_text(text, encoding="utf-8")
         with pytest.raises(VitdemoError, match="damaged"):
             samples.shipped(tmp_path)
+
+
+# -- series ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("flowers", "kinds"), [(1, 5), (2, 10)])
+def test_a_series_has_every_kind_equally_often(flowers, kinds):
+    rows = samples.series(flowers, 4 * kinds, seed=3)
+    counts = {kind: [names for names, _ in rows].count(kind) for kind, _ in rows}
+    assert set(counts.values()) == {4} and len(counts) == kinds
+    assert all(len(set(names)) == flowers for names, _ in rows)
+    assert rows[:7] == samples.series(flowers, 7, seed=3)
+    others = {seed for _, seed in samples.series(flowers, 4 * kinds, seed=4)} | {entry.seed for entry in SHIPPED}
+    assert len({seed for _, seed in rows}) == len(rows) and not {seed for _, seed in rows} & others
+
+
+def test_pictures_of_a_series_have_their_masks():
+    for names, seed in [*samples.series(1, 5, seed=1), *samples.series(2, 10, seed=1)]:
+        sample = samples.draw(names, seed, 96)
+        assert (sample.masks.mean((1, 2)) > 0.02).all()
+
+
+@pytest.mark.parametrize("arguments", [(3, 1, 0), (0, 1, 0), (1, -1, 0), (2, 1, -1)])
+def test_a_series_that_cannot_be(arguments):
+    with pytest.raises(VitdemoError, match="1 or 2 flowers"):
+        samples.series(*arguments)

@@ -7,7 +7,7 @@ points at the flower that it explains. `python -m vitdemo.samples` writes the pi
 1. `paint`    shapes with soft edges, layers, noise.
 2. `heads`    the five flowers.
 3. `scenery`  backgrounds, stems, leaves.
-4. `scene`    puts a picture together: `draw`.
+4. `scene`    puts a picture together: `draw`, and many of them: `series`.
 5. `files`    the shipped pictures: `write`, `shipped`.
 
 Data convention: pictures are (size, size, 3) uint8 RGB, masks (F, size, size) bool, one for each flower in
@@ -15,6 +15,6 @@ order.
 """
 
 from vitdemo.samples.files import FOLDER, Shipped, read_mask, shipped, write
-from vitdemo.samples.scene import FLOWERS, Sample, draw
+from vitdemo.samples.scene import FLOWERS, Sample, draw, series
 
-__all__ = ["FLOWERS", "FOLDER", "Sample", "Shipped", "draw", "read_mask", "shipped", "write"]
+__all__ = ["FLOWERS", "FOLDER", "Sample", "Shipped", "draw", "read_mask", "series", "shipped", "write"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -12,6 +13,7 @@ from vitdemo.samples.paint import Layer, blurred, noise, over, rgb
 
 FLOWERS = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
 SMALLEST, LARGEST = 64, 2048
+SERIES = 1_000_000  # seeds set aside for each series
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,28 @@ def draw(flowers: Sequence[str], seed: int, size: int = 384) -> Sample:
         masks *= 1 - solid
         masks[spot.flower] += solid
     return Sample(_developed(rng, picture, light), masks > 0.5, kinds, seed)
+
+
+def series(flowers: int, count: int, seed: int = 0) -> list[tuple[tuple[str, ...], int]]:
+    """What to draw for a study: every kind, or every pair of kinds, equally often, none chosen by eye.
+
+    Args:
+        flowers: 1 or 2 kinds in each picture.
+        count: pictures.
+        seed: of the series; no picture of one series is in that of another seed, nor among the shipped ones.
+
+    Returns:
+        (flowers, seed) of each picture, for `draw`. A shorter series is the beginning of a longer one.
+
+    Raises:
+        VitdemoError: another number of kinds, or a count or seed below 0.
+    """
+    if flowers not in (1, 2) or count < 0 or seed < 0:
+        raise VitdemoError(
+            f"Expected 1 or 2 flowers and a count and seed of 0 or more, got {flowers}, {count} and {seed}."
+        )
+    kinds = list(combinations(FLOWERS, flowers))
+    return [(kinds[index % len(kinds)], (seed + 1) * SERIES + index) for index in range(count)]
 
 
 def _checked(flowers: Sequence[str], seed: int, size: int) -> tuple[str, ...]:
