@@ -3,11 +3,17 @@
     python -m vitdemo.training.pretrain mae --data flowers --out out
 
 writes out/NAME.safetensors: the encoder's tensors under timm's names, float32, without a head; and
-out/NAME.decoder.safetensors, which shows what it learned (`vitdemo.training.masked.reconstruction_figure`). A recipe
-whose `start` is NAME begins with these tensors.
+out/NAME.decoder.safetensors: what predicted from it. A recipe whose `start` is NAME begins with the encoder's tensors,
+and so does another pre-training.
 
-One loop for all of them: AdamW, linear warm-up and cosine decay, mild random views. Checkpoint and log as in
-`supervised`; all randomness comes from (seed, epoch), so a resumed training is that of an uninterrupted one.
+| method | learned from | predicted | file |
+|---|---|---|---|
+| mae, simmim | train/ | hidden patches | `masked` |
+| instance | train/ | which of the pictures it is | `instance` |
+| formula | nothing but formulas | which of the formulas drew it | `formula`, `instance` |
+
+One loop for all of them: AdamW, linear warm-up and cosine decay, random views. Checkpoint and log as in `supervised`;
+all randomness comes from (seed, epoch), so a resumed training is that of an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -18,24 +24,27 @@ import math
 import os
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import timm
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from timm.layers import build_sincos2d_pos_embed
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from vitdemo.errors import UnknownNameError, VitdemoError, WeightsError
-from vitdemo.training import data, masked
+from vitdemo.training import data, formula, instance, masked
 from vitdemo.training.data import Augmentation, Pictures
-from vitdemo.training.export import read_split
 from vitdemo.training.recipes import VIT
 
 MEASURED_EVERY = 10  # epochs
+MEASURED = 400  # pictures, at most, on which a classifier of instances or formulas is measured
+HELD_OUT = 10**6  # number of the first instance of a formula that is measured on: no epoch gets as far
 MILD = Augmentation(
     scale=(0.3, 1.0), rotation_probability=0.0, jitter=0.2, erasing=0.0, mixing_probability=0.0, smoothing=0.0
 )
@@ -46,12 +55,14 @@ class Pretraining:
     """Everything that decides the weights of one pre-trained encoder."""
 
     name: str
-    method: str  # a key of masked.DECODERS
+    method: str  # "mae", "simmim", "instance" or "formula"
     architecture: str = VIT.architecture  # timm entry point of a VisionTransformer with a class token
     arguments: dict = field(default_factory=lambda: dict(VIT.arguments))
     start: str | None = None  # another pre-training of the same architecture, whose tensors are the first weights
     epochs: int = 200
-    mask_ratio: float = 0.75
+    mask_ratio: float = 0.75  # of the two masked methods
+    classes: int = 100  # formulas
+    per_class: int = 20  # pictures of each formula in an epoch, new ones every time
     short_side: int = 176  # of the pictures in memory
     batch: int = 64
     learning_rate: float = 1.5e-3
@@ -69,7 +80,26 @@ MAE = Pretraining(name="mae", method="mae")
 # python -m vitdemo.training.pretrain simmim --data flowers --out out
 SIMMIM = Pretraining(name="simmim", method="simmim", mask_ratio=0.6)
 
-PRETRAININGS = {one.name: one for one in (MAE, SIMMIM)}
+# python -m vitdemo.training.pretrain instance --data flowers --out out
+INSTANCE = Pretraining(
+    name="instance",
+    method="instance",
+    learning_rate=1e-3,
+    betas=(0.9, 0.999),
+    augmentation=Augmentation(scale=(0.2, 1.0), jitter=0.4, mixup=0.0, mixing_probability=0.5),
+)
+
+# python -m vitdemo.training.pretrain formula --data flowers --out out
+FORMULA = Pretraining(
+    name="formula",
+    method="formula",
+    epochs=100,
+    learning_rate=1e-3,
+    betas=(0.9, 0.999),
+    augmentation=replace(MILD, scale=(0.6, 1.0)),
+)
+
+PRETRAININGS = {one.name: one for one in (MAE, SIMMIM, INSTANCE, FORMULA)}
 
 
 @dataclass
@@ -77,55 +107,105 @@ class State:
     """What a checkpoint holds."""
 
     encoder: nn.Module  # timm's, without a head
-    decoder: nn.Module
+    decoder: nn.Module  # what predicts from it: masked.DECODERS or instance.Classifier
     optimiser: torch.optim.Optimizer
     epoch: int = 0  # epochs done
     seconds: float = 0.0
+    seed: int = 0
 
 
 def pretrain(
-    name: str, data: Path, out: Path, epochs: int | None = None, resume: bool = True, device: str = "cpu"
+    name: str,
+    data: Path,
+    out: Path,
+    epochs: int | None = None,
+    resume: bool = True,
+    device: str = "cpu",
+    seed: int | None = None,
 ) -> Path:
     """Run one of the pre-trainings and export its encoder.
 
     Args:
         name: of one in `PRETRAININGS`.
-        data: folder with train/ and val/, each CLASS/*.jpg; the classes are not used.
+        data: folder with train/ and val/, each CLASS/*.jpg; the classes are not used. Formulas need no folder.
         out: where NAME.ckpt, NAME.log, NAME.safetensors and NAME.decoder.safetensors go.
         epochs: length of the schedule; None for the pre-training's own.
         resume: go on from out/NAME.ckpt if it is there; one that is far enough is only exported.
         device: "cpu", "cuda", "cuda:1" and so on.
+        seed: of everything random; None for the pre-training's own.
 
     Returns:
         out/NAME.safetensors.
 
     Raises:
         UnknownNameError: no such pre-training.
-        VitdemoError: a split without pictures, no such device, or fewer than one epoch.
+        VitdemoError: a split without pictures, no such device, fewer than one epoch, or a checkpoint of another seed.
         WeightsError: it starts from another pre-training that is not in `out`.
     """
     if name not in PRETRAININGS:
         raise UnknownNameError("pre-training", name, sorted(PRETRAININGS))
     chosen, out = PRETRAININGS[name], Path(out)
+    chosen = chosen if seed is None else replace(chosen, seed=seed)
     epochs = chosen.epochs if epochs is None else epochs
     if epochs < 1:
         raise VitdemoError(f"Expected a number of epochs, got {epochs}; allowed: 1 and more.")
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise VitdemoError(f"Expected a device of this machine, got {device!r}; allowed here: 'cpu'.")
-    val, train = read_val(chosen, Path(data)), read_train(chosen, Path(data))
-    return write(chosen, fit(chosen, train, val, out, epochs, resume, device), out)
+    sources = read_sources(chosen, Path(data))
+    return write(chosen, fit(chosen, sources, out, epochs, resume, device), out)
 
 
-def read_train(chosen: Pretraining, folder: Path) -> Pictures:
-    """The pictures that are learned from."""
-    return data.read_folder(folder / "train", chosen.short_side)
+@dataclass(frozen=True)
+class Sources:
+    """What a pre-training learns from and is measured on."""
+
+    train: Callable[[int], Pictures]  # of an epoch, counted from 0
+    views: Tensor  # (N, 3, S, S) uint8, never changed; nothing is chosen on them
+    targets: Tensor  # (N,) int64; zeros where there are none
+    classes: int
 
 
-def read_val(chosen: Pretraining, folder: Path) -> Tensor:
-    """The pictures that are measured on, (N, 3, S, S) normalised: the centre, whole on the short side."""
+def read_sources(chosen: Pretraining, folder: Path) -> Sources:
+    """Pictures of the folder, or of the formulas.
+
+    The masked methods are measured on val/; a classifier of instances on some of its own pictures as they are; one of
+    formulas on pictures by the same formulas that it never sees.
+    """
     size = chosen.arguments["img_size"]
-    transform = {"input_size": (3, size, size), "mean": data.MEAN, "std": data.STD, "crop_pct": 1.0}
-    return read_split(folder / "val", {"transform": transform | {"interpolation": "bicubic"}})[0]
+    if chosen.method == "formula":
+        drawn = [formula.formula(chosen.seed, number) for number in range(chosen.classes)]
+
+        def pictures(first: int, each: int) -> Pictures:
+            targets = torch.arange(len(drawn) * each) % len(drawn)
+            images = formula.Formulas(drawn, each, first, size, chosen.seed)
+            return Pictures(images, targets, tuple(str(number) for number in range(len(drawn))))
+
+        held_out = pictures(HELD_OUT, max(1, min(chosen.per_class, MEASURED // len(drawn))))
+        return Sources(
+            lambda epoch: pictures(epoch * chosen.per_class, chosen.per_class),
+            centre_views(list(held_out.images), size),
+            held_out.targets,
+            len(drawn),
+        )
+    train = data.read_folder(folder / "train", chosen.short_side)
+    if chosen.method == "instance":
+        train = instance.instances(train)
+        some = torch.linspace(0, len(train.images) - 1, min(MEASURED, len(train.images))).long()
+        views = centre_views([train.images[i] for i in some], size)
+        return Sources(lambda epoch: train, views, some, len(train.images))
+    views = centre_views(data.read_folder(folder / "val", chosen.short_side).images, size)
+    return Sources(lambda epoch: train, views, torch.zeros(len(views), dtype=torch.int64), len(train.labels))
+
+
+def centre_views(images: Sequence[np.ndarray], size: int) -> Tensor:
+    """The largest square in the middle of each picture, (N, 3, size, size) uint8."""
+    squares = []
+    for image in images:
+        h, w = image.shape[:2]
+        side = min(h, w)
+        box = ((w - side) / 2, (h - side) / 2, (w + side) / 2, (h + side) / 2)
+        squares.append(np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC, box=box)))
+    return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2)
 
 
 def learning_rate(chosen: Pretraining, progress: float, epochs: int) -> float:
@@ -147,7 +227,14 @@ def new_encoder(chosen: Pretraining) -> nn.Module:
     return encoder
 
 
-def new_state(chosen: Pretraining, device: str, start: dict[str, Tensor] | None = None) -> State:
+def new_decoder(chosen: Pretraining, encoder: nn.Module, classes: int) -> nn.Module:
+    """What predicts from this encoder."""
+    if chosen.method in masked.DECODERS:
+        return masked.DECODERS[chosen.method](encoder)
+    return instance.Classifier(encoder, classes)
+
+
+def new_state(chosen: Pretraining, classes: int, device: str, start: dict[str, Tensor] | None = None) -> State:
     """The state before the first epoch.
 
     Args:
@@ -157,7 +244,7 @@ def new_state(chosen: Pretraining, device: str, start: dict[str, Tensor] | None 
     encoder = new_encoder(chosen)
     if start is not None:
         encoder.load_state_dict(start)
-    decoder = masked.DECODERS[chosen.method](encoder)
+    decoder = new_decoder(chosen, encoder, classes)
     if torch.device(device).type == "cpu":  # backwards through PyTorch's fused attention is slow there: see LOG.md
         for module in (*encoder.modules(), *decoder.modules()):
             if hasattr(module, "fused_attn"):
@@ -168,7 +255,7 @@ def new_state(chosen: Pretraining, device: str, start: dict[str, Tensor] | None 
     rest = [p for name, p in named if p.ndim <= 1 or name in encoder.no_weight_decay()]
     groups = [{"params": decayed, "weight_decay": chosen.weight_decay}, {"params": rest, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW(groups, lr=chosen.learning_rate, betas=chosen.betas, fused=True)
-    return State(encoder, decoder, optimiser)
+    return State(encoder, decoder, optimiser, seed=chosen.seed)
 
 
 def mask_for(chosen: Pretraining, encoder: nn.Module, pictures: int, generator: torch.Generator) -> Tensor:
@@ -176,24 +263,30 @@ def mask_for(chosen: Pretraining, encoder: nn.Module, pictures: int, generator: 
     return masked.random_mask(pictures, encoder.patch_embed.num_patches, chosen.mask_ratio, generator)
 
 
-def run_epoch(state: State, chosen: Pretraining, epochs: int, train: Pictures, device: str) -> float:
+def batch_loss(state: State, chosen: Pretraining, x: Tensor, soft: Tensor, generator: torch.Generator) -> Tensor:
+    """The loss of views x (B, 3, S, S) with targets (B, classes), which the masked methods ignore."""
+    if chosen.method in masked.DECODERS:
+        mask = mask_for(chosen, state.encoder, len(x), generator).to(x.device)
+        return masked.loss(state.encoder, state.decoder, x, mask)
+    return instance.loss(state.encoder, state.decoder, x, soft)
+
+
+def run_epoch(state: State, chosen: Pretraining, epochs: int, sources: Sources, device: str) -> float:
     """One epoch; returns its mean loss."""
     torch.manual_seed(chosen.seed * 100003 + state.epoch)  # for stochastic depth and dropout, where there are any
     generator = torch.Generator().manual_seed(chosen.seed * 100003 + state.epoch)
+    seed, how, train = (chosen.seed, state.epoch), chosen.augmentation, sources.train(state.epoch)
+    rng = np.random.default_rng((*seed, 1))
     count = max(1, len(train.images) // chosen.batch)
     state.encoder.train(), state.decoder.train()
     losses = []
-    views = data.batches(
-        train, chosen.arguments["img_size"], chosen.batch, chosen.augmentation, (chosen.seed, state.epoch)
-    )
-    for index, (x, _) in enumerate(views):
+    for index, (x, y) in enumerate(data.batches(train, chosen.arguments["img_size"], chosen.batch, how, seed)):
         for group in state.optimiser.param_groups:
             group["lr"] = learning_rate(chosen, state.epoch + index / count, epochs)
-        x = data.jitter(x.to(device).float().div_(255), chosen.augmentation.jitter, generator)
-        x = data.normalise(x).contiguous()
-        mask = mask_for(chosen, state.encoder, len(x), generator).to(device)
+        x = data.normalise(data.jitter(x.to(device).float().div_(255), how.jitter, generator))
+        x, soft = data.mix(data.erase(x, how.erasing, generator), y.to(device), sources.classes, how, rng)
         with torch.autocast(torch.device(device).type, torch.bfloat16):
-            loss = masked.loss(state.encoder, state.decoder, x, mask)
+            loss = batch_loss(state, chosen, x.contiguous(), soft, generator)
         loss.backward()
         nn.utils.clip_grad_norm_([*state.encoder.parameters(), *state.decoder.parameters()], chosen.clip)
         state.optimiser.step()
@@ -204,15 +297,22 @@ def run_epoch(state: State, chosen: Pretraining, epochs: int, train: Pictures, d
 
 
 @torch.no_grad()
-def measure(state: State, chosen: Pretraining, val: Tensor) -> float:
-    """The loss on the hidden patches of `val` under a mask that is the same at every call."""
+def measure(state: State, chosen: Pretraining, sources: Sources) -> dict[str, float]:
+    """On the pictures that are not learned from, or not changed: see `read_sources`.
+
+    Returns:
+        {"val": loss on the hidden patches, under masks that are the same at every call}, or {"accuracy": …}.
+    """
     state.encoder.eval(), state.decoder.eval()
-    device = next(state.encoder.parameters()).device
-    mask = mask_for(chosen, state.encoder, len(val), torch.Generator().manual_seed(0))
+    device, generator = next(state.encoder.parameters()).device, torch.Generator().manual_seed(0)
     total = 0.0
-    for x, hidden in zip(val.split(chosen.batch), mask.split(chosen.batch), strict=True):
-        total += len(x) * masked.loss(state.encoder, state.decoder, x.to(device), hidden.to(device)).item()
-    return total / len(val)
+    parts = zip(sources.views.split(chosen.batch), sources.targets.split(chosen.batch), strict=True)
+    for x, y in ((data.normalise(x.to(device).float() / 255), y.to(device)) for x, y in parts):
+        if chosen.method in masked.DECODERS:
+            total += len(x) * batch_loss(state, chosen, x, y, generator).item()
+        else:
+            total += (state.decoder(state.encoder, x).argmax(1) == y).sum().item()
+    return {"val" if chosen.method in masked.DECODERS else "accuracy": round(total / len(sources.views), 4)}
 
 
 def save(state: State, path: Path) -> None:
@@ -223,6 +323,7 @@ def save(state: State, path: Path) -> None:
         "optimiser": state.optimiser.state_dict(),
         "epoch": state.epoch,
         "seconds": state.seconds,
+        "seed": state.seed,
     }
     partial = path.with_suffix(".partial")
     torch.save(content, partial)
@@ -236,26 +337,30 @@ def restore(state: State, path: Path) -> None:
     state.decoder.load_state_dict(content["decoder"])
     state.optimiser.load_state_dict(content["optimiser"])
     state.epoch, state.seconds = content["epoch"], content["seconds"]
+    state.seed = content.get("seed", state.seed)
 
 
-def fit(chosen: Pretraining, train: Pictures, val: Tensor, out: Path, epochs: int, resume: bool, device: str) -> State:
-    """Run `chosen` and return its state; writes out/NAME.ckpt after every epoch and a line per epoch to out/NAME.log.
-
-    Args:
-        val: normalised pictures (N, 3, S, S); nothing is chosen on them.
-    """
+def fit(chosen: Pretraining, sources: Sources, out: Path, epochs: int, resume: bool, device: str) -> State:
+    """Run `chosen` and return its state; writes out/NAME.ckpt and a line of out/NAME.log after every epoch."""
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / f"{chosen.name}.ckpt"
-    state = new_state(chosen, device, read_encoder(chosen.start, out) if chosen.start else None)
-    if resume and checkpoint.exists():
+    resume = resume and checkpoint.exists()
+    start = read_tensors(chosen.start, out) if chosen.start and not resume else None
+    state = new_state(chosen, sources.classes, device, start)
+    if resume:
         restore(state, checkpoint)
+        if state.seed != chosen.seed:
+            raise VitdemoError(
+                f"Expected a pre-training with seed {chosen.seed}, got one with {state.seed} in {checkpoint}; "
+                "allowed: the same seed, or to start afresh."
+            )
     bar = tqdm(range(state.epoch, epochs), desc=chosen.name, initial=state.epoch, total=epochs, unit="epoch")
     for _ in bar:
         begin = time.monotonic()
-        loss = run_epoch(state, chosen, epochs, train, device)
+        loss = run_epoch(state, chosen, epochs, sources, device)
         line = {"epoch": state.epoch, "loss": round(loss, 4)}
         if state.epoch % MEASURED_EVERY == 0 or state.epoch == epochs:
-            line["val"] = round(measure(state, chosen, val), 4)
+            line |= measure(state, chosen, sources)
         seconds = time.monotonic() - begin
         state.seconds += seconds
         save(state, checkpoint)
@@ -275,7 +380,7 @@ def write(chosen: Pretraining, state: State, out: Path) -> Path:
     return out / f"{chosen.name}.safetensors"
 
 
-def read_encoder(name: str, out: Path) -> dict[str, Tensor]:
+def read_tensors(name: str, out: Path) -> dict[str, Tensor]:
     """The tensors of out/NAME.safetensors."""
     path = out / f"{name}.safetensors"
     if not path.is_file():
@@ -286,9 +391,9 @@ def read_encoder(name: str, out: Path) -> dict[str, Tensor]:
 def read_pair(chosen: Pretraining, out: Path) -> tuple[nn.Module, nn.Module]:
     """The exported encoder and decoder of a masked pre-training, in eval mode."""
     encoder = new_encoder(chosen)
-    encoder.load_state_dict(read_encoder(chosen.name, out))
+    encoder.load_state_dict(read_tensors(chosen.name, out))
     decoder = masked.DECODERS[chosen.method](encoder)
-    decoder.load_state_dict(read_encoder(f"{chosen.name}.decoder", out))
+    decoder.load_state_dict(read_tensors(f"{chosen.name}.decoder", out))
     return encoder.eval(), decoder.eval()
 
 
@@ -300,25 +405,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where checkpoint, log and weights go")
     parser.add_argument("--epochs", type=int, metavar="N", help="length of the schedule; the pre-training's own")
     parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda; cpu")
-    parser.add_argument("--restart", action="store_true", help="begin again instead of going on from the checkpoint")
-    parser.add_argument("--figure", type=Path, metavar="FILE", help="afterwards: a PNG of four reconstructions")
+    parser.add_argument("--seed", type=int, metavar="N", help="of everything random; the pre-training's own")
+    parser.add_argument("--fresh", action="store_true", help="start over, even if a checkpoint is in --out")
+    parser.add_argument(
+        "--figure", type=Path, metavar="FILE", help="afterwards: a PNG of reconstructions, or of formulas"
+    )
     args = parser.parse_args(argv)
     try:
-        print(pretrain(args.name, args.data, args.out, args.epochs, not args.restart, args.device))
+        print(pretrain(args.name, args.data, args.out, args.epochs, not args.fresh, args.device, args.seed))
         if args.figure:
-            write_figure(PRETRAININGS[args.name], args.data, args.out, args.figure)
+            figure(PRETRAININGS[args.name], args.data, args.out).save(args.figure, "PNG")
     except VitdemoError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
 
 
-def write_figure(chosen: Pretraining, folder: Path, out: Path, path: Path, rows: int = 4) -> None:
-    """Draw what the exported pair makes of pictures from FOLDER/val, evenly spread over it."""
-    val = read_val(chosen, folder)
-    pictures = val[torch.linspace(0, len(val) - 1, rows + 2).long()[1:-1]]
+def figure(chosen: Pretraining, folder: Path, out: Path, rows: int = 4) -> Image.Image:
+    """What a pre-training is about, as a sheet.
+
+    Returns:
+        For a masked one, what the exported pair in `out` makes of pictures evenly spread over FOLDER/val; for formulas,
+        pictures by some of them.
+
+    Raises:
+        VitdemoError: there is nothing to draw.
+    """
+    if chosen.method == "formula":
+        return formula.formula_figure(chosen.seed, rows=rows)
+    if chosen.method not in masked.DECODERS:
+        drawn = sorted(one.name for one in PRETRAININGS.values() if one.method in (*masked.DECODERS, "formula"))
+        raise VitdemoError(f"Expected a pre-training that can be drawn, got {chosen.name!r}; allowed: {drawn}.")
     pair = read_pair(chosen, out)
-    masked.reconstruction_figure(*pair, pictures, ratio=chosen.mask_ratio, scale=2).save(path, "PNG")
+    images = data.read_folder(folder / "val", chosen.short_side).images
+    some = np.linspace(0, len(images) - 1, rows + 2).astype(int)[1:-1]
+    views = data.normalise(centre_views([images[i] for i in some], chosen.arguments["img_size"]).float() / 255)
+    return masked.reconstruction_figure(*pair, views, ratio=chosen.mask_ratio, scale=2)
 
 
 if __name__ == "__main__":
