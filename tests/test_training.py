@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from vitdemo import training
-from vitdemo.errors import UnknownNameError, VitdemoError, WeightsError
+from vitdemo.errors import PictureError, UnknownNameError, VitdemoError, WeightsError
 from vitdemo.training import data, export, initial, recipes, supervised, train
 
 LABELS = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
@@ -108,6 +109,62 @@ def test_a_resumed_training_has_the_weights_of_an_uninterrupted_one(pictures, tr
     assert second.epoch == 2
 
 
+def test_the_seed_decides_the_weights(pictures):
+    in_memory = data.read_folder(pictures / "train", 64)
+    recipe = replace(
+        recipes.VIT,
+        teacher=(),
+        guide_weight=0.0,
+        resolutions=((0.0, 64),),
+        augmentation=data.Augmentation(policy="rand"),
+    )
+
+    def weights(seed: int) -> torch.Tensor:
+        torch.manual_seed(100 + seed)  # what else the process draws must not matter
+        state = supervised.new_state(replace(recipe, seed=seed), 5, "cpu")
+        supervised.run_epoch(state, replace(recipe, seed=seed), 1, in_memory, None, "cpu")
+        return torch.cat([p.detach().flatten() for p in state.model.parameters()])
+
+    first = weights(0)
+    assert torch.equal(first, weights(0)) and not torch.allclose(first, weights(1), atol=1e-3)
+
+
+def test_a_checkpoint_of_another_seed_is_not_gone_on_with(pictures, trained):
+    with pytest.raises(VitdemoError, match="seed 5, got one with 0"):
+        train("resnet", pictures, trained, epochs=1, seed=5)
+
+
+@pytest.mark.parametrize("name", ["vit", "deit"])
+def test_parts_of_a_batch_add_up_to_the_whole(name, monkeypatch):
+    """In fp32, and with layers that do not look across the batch, as BatchNorm does."""
+    monkeypatch.setattr(supervised, "autocast", lambda device: nullcontext())
+    recipe = replace(recipes.RECIPES[name], teacher=(), guide_weight=0.0, batch=8)
+    generator = torch.Generator().manual_seed(0)
+    x, soft = torch.randn(7, 3, 64, 64, generator=generator), torch.rand(7, 5, generator=generator).softmax(1)
+
+    def gradient(parts: int) -> tuple[float, torch.Tensor]:
+        state = supervised.new_state(recipe, 5, "cpu")
+        loss = supervised.backward(state, replace(recipe, accumulation=parts), x, soft, None)
+        return loss, torch.cat([p.grad.flatten() for p in state.model.parameters() if p.grad is not None])
+
+    (loss, whole), (same, parts) = gradient(1), gradient(3)  # 3, 3 and 1 pictures
+    assert same == pytest.approx(loss, rel=1e-5)
+    assert (whole - parts).norm() < 1e-4 * whole.norm()
+
+
+def test_an_epoch_in_parts_is_the_same_epoch(pictures, monkeypatch):
+    monkeypatch.setattr(supervised, "autocast", lambda device: nullcontext())
+    recipe = replace(recipes.VIT, teacher=(), guide_weight=0.0, mimetic=False, batch=10, resolutions=((0.0, 64),))
+    in_memory, calls, losses = data.read_folder(pictures / "train", 64), [], []
+    plain = supervised.batch_loss
+    monkeypatch.setattr(supervised, "batch_loss", lambda *args: calls.append(len(args[2])) or plain(*args))
+    for parts in (1, 2):
+        state = supervised.new_state(recipe, 5, "cpu")
+        losses.append(supervised.run_epoch(state, replace(recipe, accumulation=parts), 9, in_memory, None, "cpu"))
+    assert calls == [10, 10, 5, 5, 5, 5]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
 def test_a_finished_training_is_only_exported_again(pictures, trained):
     before = {k: v.clone() for k, v in load_file(trained / "resnet.safetensors").items()}
     lines = (trained / "resnet.log").read_text()
@@ -176,6 +233,54 @@ def test_colour_jitter_keeps_range_and_can_be_switched_off():
     assert torch.allclose(data.jitter(x, 0.0, torch.Generator().manual_seed(0)), x, atol=1e-6)
     moved = data.jitter(x, 0.4, torch.Generator().manual_seed(0))
     assert moved.min() >= 0 and moved.max() <= 1 and not torch.allclose(moved, x, atol=0.01)
+
+
+@pytest.mark.parametrize("policy", ["trivial", "rand"])
+def test_a_policy_changes_each_picture_by_itself_and_is_drawn_from_its_generator_alone(policy):
+    x = torch.randint(0, 256, (1, 3, 24, 24), generator=torch.Generator().manual_seed(0)).byte().expand(16, -1, -1, -1)
+    before = torch.random.get_rng_state()
+    one, again, other = (data.apply_policy(x, policy, np.random.default_rng(seed)) for seed in (0, 0, 1))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert one.shape == x.shape and one.dtype == torch.uint8
+    assert torch.equal(one, again) and not torch.equal(one, other)
+    assert len({picture.numpy().tobytes() for picture in one}) > 4
+
+
+def test_no_policy_and_an_unknown_one():
+    x = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
+    assert data.apply_policy(x, "", np.random.default_rng(0)) is x
+    with pytest.raises(UnknownNameError, match="'auto'; allowed: , trivial, rand"):
+        data.apply_policy(x, "auto", np.random.default_rng(0))
+
+
+def test_splits_that_do_not_belong_together(tmp_path):
+    def put(*places):
+        for place in places:
+            (tmp_path / place).mkdir(parents=True)
+            Image.new("RGB", (8, 8)).save(tmp_path / place / "a.png")
+
+    put("train/ant")
+    with pytest.raises(VitdemoError, match="Expected several classes, got 'ant' alone"):
+        data.check_splits(tmp_path, ("train", "val"))
+    put("train/bee")
+    with pytest.raises(VitdemoError, match=r"Expected pictures in one folder per class, got none in .*val"):
+        data.check_splits(tmp_path, ("train", "val"))
+    put("val/ant", "val/wasp")
+    with pytest.raises(VitdemoError, match=r"same classes in train and val of .* difference in bee, wasp"):
+        data.check_splits(tmp_path, ("train", "val"))
+    (tmp_path / "val/wasp").rename(tmp_path / "val/bee")
+    (tmp_path / "train/.cache").mkdir()
+    assert data.check_splits(tmp_path, ("train", "val")) == ("ant", "bee")
+    (tmp_path / "train/cow").mkdir()
+    with pytest.raises(VitdemoError, match=r"of every class, got none in .*cow"):
+        data.check_splits(tmp_path, ("train", "val"))
+
+
+def test_a_damaged_picture_is_named_with_its_folder(tmp_path):
+    (tmp_path / "ant").mkdir()
+    (tmp_path / "ant" / "a.png").write_bytes(b"nothing")
+    with pytest.raises(PictureError, match=r"ant.a\.png cannot be used: 'a\.png' is not a picture"):
+        data.read_folder(tmp_path, 64)
 
 
 def test_erasing_touches_one_rectangle_of_the_share_asked_for():
@@ -288,7 +393,8 @@ def test_the_distillation_token_learns_from_the_teacher_alone():
 
 
 @pytest.mark.parametrize(
-    "change", [{"distillation": "loud"}, {"teacher": (), "guide_weight": 1.0}, {"teacher": ("a", "b")}]
+    "change",
+    [{"distillation": "loud"}, {"teacher": (), "guide_weight": 1.0}, {"teacher": ("a", "b")}, {"accumulation": 33}],
 )
 def test_a_recipe_that_cannot_be_followed(change):
     with pytest.raises(VitdemoError, match="allowed"):

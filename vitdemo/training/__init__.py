@@ -8,6 +8,7 @@ Weights are fitted on `train`, everything is chosen on `val`, and `test` is read
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vitdemo.errors import UnknownNameError, VitdemoError, WeightsError
-from vitdemo.training.data import list_folder, read_folder
+from vitdemo.training.data import check_splits, read_folder
 from vitdemo.training.export import card_of, read_backbone, read_split, write_backbone
 from vitdemo.training.recipes import RECIPES
 from vitdemo.training.supervised import Ensemble, Recipe, fit
@@ -24,7 +25,13 @@ BUNDLED = Path(__file__).parents[2] / "assets" / "backbones"
 
 
 def train(
-    recipe: str, data: Path, out: Path, epochs: int | None = None, resume: bool = True, device: str = "cpu"
+    recipe: str,
+    data: Path,
+    out: Path,
+    epochs: int | None = None,
+    resume: bool = True,
+    device: str = "cpu",
+    seed: int | None = None,
 ) -> Path:
     """Train one of the recipes and export it.
 
@@ -36,25 +43,27 @@ def train(
         epochs: length of the schedule; None for the recipe's own.
         resume: go on from out/NAME.ckpt if it is there.
         device: "cpu", "cuda", "cuda:1" and so on.
+        seed: of everything random; None for the recipe's own.
 
     Returns:
         out/NAME.safetensors; its description is beside it as NAME.json.
 
     Raises:
         UnknownNameError: no such recipe.
-        VitdemoError: a split without pictures, no such device, or fewer than one epoch.
+        VitdemoError: splits without pictures or with different classes, a picture that cannot be read, no such device,
+            fewer than one epoch, or a checkpoint of another seed.
         WeightsError: a teacher or a start is found nowhere, or it knows other labels.
     """
     if recipe not in RECIPES:
         raise UnknownNameError("recipe", recipe, sorted(RECIPES))
     chosen, data, out = RECIPES[recipe], Path(data), Path(out)
+    chosen = chosen if seed is None else replace(chosen, seed=seed)
     epochs = chosen.epochs if epochs is None else epochs
     if epochs < 1:
         raise VitdemoError(f"Expected a number of epochs, got {epochs}; allowed: 1 and more.")
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise VitdemoError(f"Expected a device of this machine, got {device!r}; allowed here: 'cpu'.")
-    for split in ("val", "test"):  # a missing split shows now and not after the training
-        list_folder(data / split)
+    check_splits(data, ("train", "val", "test"))  # a missing split shows now and not after the training
     pictures = read_folder(data / "train", chosen.short_side)
     teacher = read_teacher(chosen, pictures.labels, out)
     teacher = teacher if teacher is None else teacher.to(device)

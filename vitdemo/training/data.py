@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +20,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vitdemo.errors import VitdemoError
+from vitdemo.errors import PictureError, UnknownNameError, VitdemoError
 from vitdemo.images import load
 
 MEAN = (0.485, 0.456, 0.406)  # timm's IMAGENET_DEFAULT_MEAN and _STD: nothing here depends on them being
 STD = (0.229, 0.224, 0.225)  # those of ImageNet, but every tool knows them
+POLICIES = ("", "trivial", "rand")
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
@@ -46,6 +47,7 @@ class Augmentation:
     rotation: float = 20.0  # degrees, either way
     rotation_probability: float = 0.3
     jitter: float = 0.35  # brightness, contrast and saturation are scaled by 1 ± jitter
+    policy: str = ""  # of POLICIES, drawn for each picture before the jitter
     erasing: float = 0.25  # probability that a rectangle is replaced by noise
     mixup: float = 0.2  # Beta parameter, 0 switches it off
     cutmix: float = 1.0  # Beta parameter, 0 switches it off
@@ -55,7 +57,8 @@ class Augmentation:
 
 def list_folder(folder: Path) -> tuple[list[Path], list[int], tuple[str, ...]]:
     """The pictures of FOLDER/CLASS/*.jpg with their class, in a fixed order."""
-    labels = tuple(sorted(p.name for p in folder.iterdir() if p.is_dir())) if folder.is_dir() else ()
+    found = folder.iterdir() if folder.is_dir() else ()
+    labels = tuple(sorted(p.name for p in found if p.is_dir() and not p.name.startswith(".")))
     paths, targets = [], []
     for index, label in enumerate(labels):
         found = sorted(p for p in (folder / label).iterdir() if p.suffix.lower() in SUFFIXES)
@@ -69,10 +72,45 @@ def list_folder(folder: Path) -> tuple[list[Path], list[int], tuple[str, ...]]:
     return paths, targets, labels
 
 
+def check_splits(folder: Path, splits: Sequence[str]) -> tuple[str, ...]:
+    """Make sure that every split has pictures of the same two or more classes, and return these.
+
+    Raises:
+        VitdemoError: a split is missing or empty, a class has no pictures, the splits differ, or there is one class.
+    """
+    first = None
+    for split in splits:
+        _, targets, labels = list_folder(folder / split)
+        empty = [label for index, label in enumerate(labels) if index not in targets]
+        if empty:
+            raise VitdemoError(
+                f"Expected pictures of every class, got none in {folder / split / empty[0]}; allowed: "
+                f"{','.join(sorted(SUFFIXES))}, or no such folder."
+            )
+        if len(labels) < 2:
+            raise VitdemoError(f"Expected several classes, got {labels[0]!r} alone in {folder / split}; allowed: 2 up.")
+        if first is not None and labels != first:
+            differing = ", ".join(sorted(set(labels) ^ set(first)))
+            raise VitdemoError(
+                f"Expected the same classes in {splits[0]} and {split} of {folder}, got a difference in {differing}; "
+                "allowed: the same folders in both."
+            )
+        first = labels
+    return first
+
+
+def read_picture(path: Path) -> Image.Image:
+    """An upright RGB picture; what is wrong with it is told with its whole path, as a folder has many."""
+    try:
+        return load(path)
+    except PictureError as error:
+        raise PictureError(f"{path} cannot be used: {error}") from error
+
+
 def read_folder(folder: Path, short_side: int) -> Pictures:
     """Read a split into memory, shrunk once to `short_side` pixels (never enlarged)."""
     paths, targets, labels = list_folder(folder)
-    return Pictures([_shrunk(load(p), short_side) for p in paths], torch.tensor(targets), labels)
+    return Pictures([_shrunk(read_picture(p), short_side) for p in paths], torch.tensor(targets), labels)
 
 
 def _shrunk(image: Image.Image, short_side: int) -> np.ndarray:
@@ -148,6 +186,38 @@ def batches(
         thread.join()
 
 
+def apply_policy(x: Tensor, policy: str, rng: np.random.Generator) -> Tensor:
+    """One of torchvision's policies, drawn anew for each picture.
+
+    TrivialAugmentWide (Müller & Hutter 2021, arXiv 2103.10158) makes one random operation of random strength,
+    RandAugment (Cubuk et al. 2020, arXiv 1909.13719) two of strength 9 of 31. What they uncover has the colour `MEAN`.
+
+    Args:
+        x: (B, 3, S, S) uint8 on the CPU.
+        policy: of POLICIES; "" gives x back.
+        rng: the only source of randomness; torch's own generator is as it was afterwards.
+
+    Returns:
+        (B, 3, S, S) uint8.
+
+    Raises:
+        UnknownNameError: no such policy.
+    """
+    from torchvision import transforms
+
+    kinds = {"trivial": transforms.TrivialAugmentWide, "rand": transforms.RandAugment}
+    if policy not in POLICIES:
+        raise UnknownNameError("policy", policy, list(POLICIES))
+    if not policy:
+        return x
+    made = kinds[policy](
+        interpolation=transforms.InterpolationMode.BILINEAR, fill=[float(round(255 * value)) for value in MEAN]
+    )
+    with torch.random.fork_rng(devices=[]):  # torchvision draws from torch's global generator
+        torch.manual_seed(int(rng.integers(2**62)))
+        return torch.stack([made(picture) for picture in x])
+
+
 def jitter(x: Tensor, amount: float, generator: torch.Generator) -> Tensor:
     """Scale brightness, contrast and saturation of each picture by factors in 1 ± amount.
 
@@ -167,9 +237,9 @@ def _grey(x: Tensor) -> Tensor:
     return (x * weights).sum(1, keepdim=True)
 
 
-def normalise(x: Tensor) -> Tensor:
-    """Subtract MEAN and divide by STD, per channel."""
-    mean, std = (torch.tensor(v, device=x.device).view(1, 3, 1, 1) for v in (MEAN, STD))
+def normalise(x: Tensor, mean: Sequence[float] = MEAN, std: Sequence[float] = STD) -> Tensor:
+    """Subtract the mean and divide by the standard deviation, per channel."""
+    mean, std = (torch.tensor(v, device=x.device).view(1, 3, 1, 1) for v in (mean, std))
     return (x - mean) / std
 
 

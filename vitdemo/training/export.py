@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 import vitdemo.architectures  # noqa: F401 - registers the project's own architectures with timm
 from vitdemo.errors import WeightsError
-from vitdemo.images import load
 from vitdemo.training import data
 from vitdemo.training.supervised import Recipe, logits_of
 
@@ -38,7 +37,7 @@ def read_split(folder: Path, card: dict) -> tuple[Tensor, Tensor]:
     """A split as a backbone sees it: (N, 3, S, S) float32 and targets (N,)."""
     paths, targets, _ = data.list_folder(folder)
     transform = transform_of(card)
-    return torch.stack([transform(load(path)) for path in paths]), torch.tensor(targets)
+    return torch.stack([transform(data.read_picture(path)) for path in paths]), torch.tensor(targets)
 
 
 def read_backbone(path: Path) -> tuple[nn.Module, dict]:
@@ -193,6 +192,7 @@ def describe(recipe: Recipe, epochs: int, best_epoch: int, pictures: int) -> dic
         "best_epoch": best_epoch,
         "resolution": [{"from_epoch": round(start * epochs), "pixels": size} for start, size in recipe.resolutions],
         "batch": recipe.batch,
+        "accumulation": recipe.accumulation,
         "optimiser": {
             "name": "AdamW",
             "learning_rate": recipe.learning_rate,

@@ -2,7 +2,8 @@
 
 AdamW, linear warm-up and cosine decay, MixUp and CutMix, an exponential moving average (EMA) of the weights, growing
 resolution. A checkpoint is written after every epoch; what is exported is the EMA of the epoch that was best on `val`.
-Same seed, same machine, same number of threads: same weights, resumed or not.
+Same seed, same machine, same number of threads: same weights, resumed or not. Forward passes run in bf16, whose
+exponents are those of fp32, so no loss has to be scaled, as fp16 would need.
 
 A teacher sees the same augmented and mixed view as the student (Beyer et al. 2022, "Knowledge distillation: a good
 teacher is patient and consistent", arXiv 2106.05237). It gives soft labels, and several teachers the mean of theirs
@@ -21,6 +22,7 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,7 +55,8 @@ class Recipe:
     epochs: int = 100
     resolutions: tuple[tuple[float, int], ...] = ((0.0, 128),)  # (from this fraction of the epochs, pixels)
     short_side: int = 176  # of the pictures in memory
-    batch: int = 32
+    batch: int = 32  # pictures of one step
+    accumulation: int = 1  # a batch is computed in so many parts, whose gradients add up: less memory, the same step
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
     layer_decay: float = 1.0  # the learning rate of each layer is that of the one above it times this
@@ -77,6 +80,8 @@ class Recipe:
     crops: tuple[float, ...] = (0.9, 1.0)  # likewise
 
     def __post_init__(self):
+        if not 1 <= self.accumulation <= self.batch:
+            raise VitdemoError(f"Expected parts of a batch, got {self.accumulation}; allowed: 1 to {self.batch}.")
         if self.distillation not in DISTILLATIONS:
             raise VitdemoError(f"Expected a distillation, got {self.distillation!r}; allowed: {DISTILLATIONS}.")
         if self.guide_weight and len(self.teacher) != 1:
@@ -117,6 +122,7 @@ class State:
     epoch: int = 0  # epochs done
     best: dict | None = None  # {"accuracy", "nll", "epoch", "weights"}: the EMA that was best on val
     seconds: float = 0.0
+    seed: int = 0
 
 
 def resolution(recipe: Recipe, epoch: int, epochs: int) -> int:
@@ -170,7 +176,8 @@ def new_state(
     if recipe.distillation == "hard" and hasattr(model, "set_distilled_training"):
         model.set_distilled_training(True)  # (class logits, token logits) in training mode
     groups = parameter_groups(model, guide, recipe.weight_decay, recipe.layer_decay)
-    return State(model, ema, guide, torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True))
+    optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
+    return State(model, ema, guide, optimiser, seed=recipe.seed)
 
 
 def parameter_groups(model: nn.Module, guide: nn.Module, weight_decay: float, layer_decay: float = 1.0) -> list[dict]:
@@ -286,6 +293,25 @@ def with_intermediate(model: nn.Module, x: Tensor, index: int) -> tuple[Tensor |
     return model.forward_head(final), features
 
 
+def backward(state: State, recipe: Recipe, x: Tensor, soft: Tensor, teacher: nn.Module | None) -> float:
+    """Add the gradient of the mean loss of a batch to the parameters, part by part; returns that loss."""
+    total = 0.0
+    for part, wanted in zip(x.chunk(recipe.accumulation), soft.chunk(recipe.accumulation), strict=True):
+        part = part.contiguous(memory_format=torch.channels_last)
+        with autocast(x.device):
+            loss = batch_loss(state, recipe, part, wanted, teacher) * (len(part) / len(x))
+        loss.backward()
+        total += loss.item()
+    return total
+
+
+def autocast(device: torch.device) -> AbstractContextManager:
+    """bf16 on whatever computes in it; fp32 on a GPU that does not."""
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)
+
+
 def run_epoch(
     state: State, recipe: Recipe, epochs: int, train: Pictures, teacher: nn.Module | None, device: str
 ) -> float:
@@ -302,19 +328,16 @@ def run_epoch(
         rate = learning_rate(recipe, state.epoch + index / count, epochs)
         for group in state.optimiser.param_groups:
             group["lr"] = rate * group.get("lr_scale", 1.0)
+        x = data.apply_policy(x, recipe.augmentation.policy, rng)
         x, y = x.to(device).float().div_(255), y.to(device)
         x = data.normalise(data.jitter(x, recipe.augmentation.jitter, generator))
         x = data.erase(x, recipe.augmentation.erasing, generator)
         x, soft = data.mix(x, y, len(train.labels), recipe.augmentation, rng)
-        x = x.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
-            loss = batch_loss(state, recipe, x, soft, teacher)
-        loss.backward()
+        losses.append(backward(state, recipe, x, soft, teacher))
         nn.utils.clip_grad_norm_([*state.model.parameters(), *state.guide.parameters()], recipe.clip)
         state.optimiser.step()
         state.optimiser.zero_grad()
         update_ema(state.ema, state.model, recipe.ema)
-        losses.append(loss.item())
     state.epoch += 1
     return sum(losses) / len(losses)
 
@@ -343,6 +366,7 @@ def save(state: State, path: Path) -> None:
         "epoch": state.epoch,
         "best": state.best,
         "seconds": state.seconds,
+        "seed": state.seed,
     }
     partial = path.with_suffix(".partial")
     torch.save(content, partial)
@@ -357,6 +381,7 @@ def restore(state: State, path: Path) -> None:
     state.guide.load_state_dict(content["guide"])
     state.optimiser.load_state_dict(content["optimiser"])
     state.epoch, state.best, state.seconds = content["epoch"], content["best"], content["seconds"]
+    state.seed = content.get("seed", state.seed)
 
 
 def fit(
@@ -380,6 +405,11 @@ def fit(
     state = new_state(recipe, len(train.labels), device, teacher, start)
     if resume and checkpoint.exists():
         restore(state, checkpoint)
+        if state.seed != recipe.seed:
+            raise VitdemoError(
+                f"Expected a training with seed {recipe.seed}, got one with {state.seed} in {checkpoint}; "
+                "allowed: the same seed, or to start afresh."
+            )
     bar = tqdm(range(state.epoch, epochs), desc=recipe.name, initial=state.epoch, total=epochs, unit="epoch")
     for epoch in bar:
         begin = time.monotonic()
