@@ -1,5 +1,6 @@
-"""Attention: `recorder` keeps every attention matrix of a forward pass, `tokens` says which token is which patch,
-`rollout` follows the attention from the read-out back to the patches."""
+"""Attention: `recorder` keeps every attention matrix of a forward pass, `tokens` says which token is which patch and
+`families` what each layer makes of them, `rollout` follows the attention from the read-out back to the patches, and
+`relevance` does so for one class."""
 
 from vitdemo.attention.recorder import HEAD_FUSIONS, Recorder
 from vitdemo.attention.rollout import rollout

@@ -27,11 +27,14 @@ class Recorder(TorchFunctionMode):
 
     Args:
         keep: what to keep of each matrix (B, heads, N, M), whose rows sum to 1; None keeps it whole.
+        graph: whether gradients with respect to the matrices are wanted. Those that do not depend on an earlier one
+            become leaves of the graph, so that neither parameters nor pixels need gradients.
     """
 
-    def __init__(self, keep: Callable[[torch.Tensor], torch.Tensor] | None = None):
+    def __init__(self, keep: Callable[[torch.Tensor], torch.Tensor] | None = None, graph: bool = False):
         super().__init__()
         self.keep = keep
+        self.graph = graph
         self.matrices: list[torch.Tensor] = []
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
@@ -40,7 +43,7 @@ class Recorder(TorchFunctionMode):
             return self._attend(*args, **kwargs)
         result = func(*args, **kwargs)
         if func in _SOFTMAX and _is_attention(result, args, kwargs):
-            self._record(result)
+            return self._record(result)
         return result
 
     def _attend(self, query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False):
@@ -52,11 +55,14 @@ class Recorder(TorchFunctionMode):
             attn_mask = torch.zeros_like(attn_mask, dtype=query.dtype).masked_fill_(~attn_mask, float("-inf"))
         scores = (query * scale) @ key.transpose(-2, -1)
         attention = torch.softmax(scores if attn_mask is None else scores + attn_mask, dim=-1)
-        self._record(attention)
-        return F.dropout(attention, dropout_p) @ value
+        return F.dropout(self._record(attention), dropout_p) @ value
 
-    def _record(self, attention: torch.Tensor) -> None:
+    def _record(self, attention: torch.Tensor) -> torch.Tensor:
+        """Keeps what is wanted of a matrix, and returns the one with which the model goes on."""
+        if self.graph and not attention.requires_grad:
+            attention = attention.detach().requires_grad_()
         self.matrices.append(self.keep(attention) if self.keep else attention)
+        return attention
 
 
 _SOFTMAX = {torch.softmax, torch.Tensor.softmax, F.softmax}

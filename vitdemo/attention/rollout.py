@@ -5,29 +5,40 @@ With E the attention of a layer fused over heads and a residual weight of 1/2,
     Â = rownorm(½ E + ½ I),    R = Â_L ··· Â_2 Â_1        (section 3; later layers on the left)
 
 and the map is the row of R that the head reads. One row is all that is needed, so it travels from the last layer
-to the first, r ← r Â, in O(L N²) instead of O(L N³).
+to the first, r ← r Â, in O(L N²) instead of O(L N³). Where a layer has no skip connection, Â is E.
 """
 
 from collections.abc import Sequence
 
 import torch
 
-from vitdemo.attention.tokens import Layout
+from vitdemo.attention.tokens import Layout, attention_of
+from vitdemo.attention.transitions import Attend, Merge
 from vitdemo.errors import VitdemoError
 
 
 def rollout(
-    matrices: Sequence[torch.Tensor], layout: Layout, residual: float = 0.5, discard: float = 0.0
+    matrices: Sequence[torch.Tensor],
+    layout: Layout,
+    residual: float = 0.5,
+    discard: float = 0.0,
+    head_fusion: str = "mean",
+    start: int = 0,
 ) -> torch.Tensor:
     """How much of what the head reads comes from each patch, if attention were all that moves information.
 
     Args:
-        matrices: L tensors (B, N, N), heads already fused, first layer first; rows sum to 1 for the mean of heads.
-        layout: which token is which patch.
+        matrices: as recorded, first layer first: (B W, heads, n, m), or (B W, n, m) with the heads fused; rows sum to 1
+            for the mean of heads. W is the number of windows, 1 in most architectures.
+        layout: which token is which patch, and what each layer makes of them.
         residual: weight in [0, 1) of the identity that stands for the skip connection.
         discard: share in [0, 1) of the lowest entries of each layer that are set to 0, per picture, as in Gildenblat's
             implementation; never those in the rows and columns of the tokens that the head reads, unless it reads
             all patches.
+        head_fusion: how heads become one matrix, a name in `HEAD_FUSIONS`; the one they were recorded with, if they
+            are fused already.
+        start: attentions before this one count as the identity, as if the picture began there, except where the number
+            of tokens changes.
 
     Returns:
         (B, h, w), each between 0 and 1; what arrived at the prefix tokens is left out.
@@ -38,36 +49,38 @@ def rollout(
     for name, share in (("residual", residual), ("discard", discard)):
         if not 0 <= share < 1:
             raise VitdemoError(f"{name} is {share}; allowed: 0 to below 1.")
-    if len(matrices) != layout.layers or any(m.shape[1:] != (layout.tokens,) * 2 for m in matrices):
-        shapes = sorted({tuple(m.shape) for m in matrices})
-        raise VitdemoError(
-            f"Recorded {len(matrices)} attention matrices of shapes {shapes}; "
-            f"expected {layout.layers} of (B, {layout.tokens}, {layout.tokens})."
-        )
-    row = matrices[0].new_zeros(matrices[0].shape[0], 1, layout.tokens).float()
-    row[..., list(layout.readout)] = 1 / len(layout.readout)
-    for attention in reversed(matrices):
-        row = row @ _transition(attention.float(), layout, residual, discard)
-    return row[:, 0, layout.prefix :].unflatten(-1, layout.grid)
+    if not 0 <= start < len(layout.attentions):
+        raise VitdemoError(f"start is {start}; allowed: 0 to {len(layout.attentions) - 1}.")
+    row = None
+    for step, parts, number in layout.backwards(matrices):
+        if row is None:
+            row = layout.row(matrices[-1], len(matrices[-1]) // layout.attentions[-1].shape[0])
+        if isinstance(step, Merge):
+            row = step.carry(row)
+            continue
+        if number < start and step.residual:
+            continue
+        attention = attention_of(step, parts, head_fusion)
+        if discard:
+            attention = _discard(attention, step, discard)
+        row = step.carry(row, *normalise(attention, residual if step.residual else 0.0))
+    return layout.map(row)
 
 
-def _transition(attention: torch.Tensor, layout: Layout, residual: float, discard: float) -> torch.Tensor:
-    """(B, N, N): rownorm((1 - residual) E + residual I)."""
-    if discard:
-        attention = _discard(attention, layout, discard)
-    identity = torch.eye(attention.shape[-1], device=attention.device)
-    mixed = (1 - residual) * attention + residual * identity
-    return mixed / mixed.sum(-1, keepdim=True).clamp_min(torch.finfo(mixed.dtype).tiny)
+def normalise(attention: torch.Tensor, residual: float) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """rownorm((1 - residual) E + residual I), as what each query takes (B, W, n, m) and what it keeps (B, W, n)."""
+    total = ((1 - residual) * attention.sum(-1) + residual).clamp_min(torch.finfo(attention.dtype).tiny)
+    return attention * ((1 - residual) / total).unsqueeze(-1), residual / total if residual else None
 
 
-def _discard(attention: torch.Tensor, layout: Layout, share: float) -> torch.Tensor:
+def _discard(attention: torch.Tensor, step: Attend, share: float) -> torch.Tensor:
     """Sets the lowest entries of each picture to 0, sparing the head's tokens."""
-    batch, tokens, _ = attention.shape
-    spared = torch.zeros(tokens, tokens, dtype=torch.bool, device=attention.device)
-    if len(layout.readout) < layout.tokens - layout.prefix:
-        spared[list(layout.readout)] = True
-        spared[:, list(layout.readout)] = True
-    candidates = attention.masked_fill(spared, float("inf")).flatten(1)
-    count = min(int(share * tokens * tokens), int((~spared).sum()))
+    spared = torch.zeros(step.shape, dtype=torch.bool)
+    for token in step.spared:
+        spared |= torch.from_numpy(step.queries == token).unsqueeze(-1)
+        if step.residual:  # the same token is a key too
+            spared |= torch.from_numpy(step.keys == token).unsqueeze(-2)
+    candidates = attention.masked_fill(spared.to(attention.device), float("inf")).flatten(1)
+    count = min(int(share * spared.numel()), int((~spared).sum()))
     lowest = candidates.topk(count, largest=False).indices
-    return attention.flatten(1).scatter(1, lowest, 0.0).view(batch, tokens, tokens)
+    return attention.flatten(1).scatter(1, lowest, 0.0).view(attention.shape)

@@ -27,7 +27,12 @@ def _compute(subject: Subject, options: Options, tick: Tick) -> Heat:
     maps = []
     for index in offered:
         tick()
-        rolled = rollout(subject.recordings[index], layout(subject.models[index]), discard=options.discard)
+        rolled = rollout(
+            subject.recordings[index],
+            layout(subject.models[index]),
+            discard=options.discard,
+            head_fusion=options.head_fusion,
+        )
         maps.append(rolled[0].cpu().numpy())
     views = [subject.views[index] for index in offered]
     if len(subject.models) == 1:
