@@ -13,19 +13,20 @@ PACKAGE = ROOT / "vitdemo"
 # From the ground up. A module may import from lower floors, and from its own floor.
 FLOORS = [
     {"types", "errors"},
-    {"registry", "views", "architectures"},
-    {"images", "backbones", "weights", "attention", "samples", "draw"},
+    {"registry", "views", "architectures", "stages"},
+    {"images", "backbones", "weights", "attention", "samples", "draw", "charts"},
     {"models"},
     {"predict", "fusion"},
     {"explain"},
-    {"pipeline", "evaluate", "training"},
-    {"host", "result", "bench"},
+    {"faithfulness"},
+    {"pipeline", "evaluate", "training", "microscope", "whatif"},
+    {"host", "result", "bench", "study"},
     {"ui"},
     {"__main__", "app"},
 ]
 ALONE = {  # what only one part may import
     "gradio": {"ui"},
-    "captum": {"explain"},
+    "captum": {"explain", "faithfulness", "whatif"},
     "huggingface_hub": {"weights"},
     "matplotlib": {"draw"},
 }
