@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from torch.nn import functional as F
 from vitdemo.attention import HEAD_FUSIONS, Recorder
 from vitdemo.backbones import Backbone, Catalogue, read_sidecar
 from vitdemo.explain import Subject, fused_subject
-from vitdemo.fusion import FusedModel, evidence_of, fuse
+from vitdemo.fusion import FUSIONS, FusedModel, evidence_of, fuse
+from vitdemo.fusion.records import path_of, record_of, save
 from vitdemo.models import Model, Models
 from vitdemo.predict import predict
 
@@ -78,8 +80,23 @@ def write_backbone(folder: Path, name: str, labels=LABELS, collection: str = "ti
 
 @pytest.fixture(scope="session")
 def rows(tmp_path_factory) -> dict[str, Backbone]:
-    folder = tmp_path_factory.mktemp("backbones")
-    return {name: write_backbone(folder, name, accuracy=0.5 + 0.05 * index) for index, name in enumerate(TINY)}
+    folder = tmp_path_factory.mktemp("assets") / "backbones"
+    folder.mkdir()
+    made = {name: write_backbone(folder, name, accuracy=0.5 + 0.05 * index) for index, name in enumerate(TINY)}
+    write_record(list(made.values()))
+    return made
+
+
+def write_record(made: Sequence[Backbone], count: int = 24) -> Path:
+    """What the backbones say of noise; the right class is what the first two think more likely than usual, mostly."""
+    pixels = [paint(60, 50, seed=1000 + index) for index in range(count)]
+    with Models("cpu", memory=1 << 30).use(made) as loaded:
+        said = [predict(model, model.pixels(pixels), stages=True) for model in loaded]
+    relative = sum(np.log(one.probabilities) for one in said[:2])
+    targets = (relative - relative.mean(0)).argmax(1)  # so that every class occurs
+    targets[: 2 * len(LABELS)] = np.arange(2 * len(LABELS)) % len(LABELS)
+    record = replace(record_of(made, said, targets), strengths=dict.fromkeys(FUSIONS.names(), 0.03))
+    return save(record, path_of(made[0]))
 
 
 @pytest.fixture(scope="session")
@@ -112,11 +129,12 @@ def picture() -> Image.Image:
 
 def subject_of(models: Sequence[Model], picture: Image.Image, strategy: str = "mean", target: int = 1) -> Subject:
     """What the pipeline makes of one model, or of several fused ones: with attention recorded."""
-    subjects, probabilities = [], []
+    subjects, said = [], []
+    stages = FUSIONS.get(strategy).needs == "stages"
     for model in models:
         pixels = model.pixels([picture])
         with Recorder(HEAD_FUSIONS["mean"]) as recorder:
-            probabilities.append(predict(model, pixels).probabilities)
+            said.append(predict(model, pixels, stages))
         subjects.append(
             Subject(
                 models=(model,),
@@ -130,7 +148,7 @@ def subject_of(models: Sequence[Model], picture: Image.Image, strategy: str = "m
         )
     if len(models) == 1 and strategy == "mean":
         return subjects[0]
-    weights = fuse(strategy, np.stack(probabilities), evidence_of([model.backbone for model in models]))[0].weights
+    weights = fuse(strategy, said, evidence_of([model.backbone for model in models]))[0].weights
     return fused_subject(subjects, strategy, weights)
 
 

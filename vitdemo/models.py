@@ -18,7 +18,8 @@ from PIL import Image
 from torch import nn
 
 from vitdemo.backbones import Backbone
-from vitdemo.errors import VitdemoError, WeightsError
+from vitdemo.errors import NotOfferedError, VitdemoError, WeightsError
+from vitdemo.stages import has_stages, pooled
 from vitdemo.types import View
 from vitdemo.views import crop_to, view_of
 from vitdemo.weights import Fetcher
@@ -60,6 +61,21 @@ class Network(nn.Module):
         with autocast(pixels.device):
             tokens = self.body.forward_features((pixels - self.mean) / self.std)
             return self.body.forward_head(tokens).float(), self.body.forward_head(tokens, pre_logits=True).float()
+
+    def embed_stages(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Logits and features as `embed` gives them, and the pooled maps (B, S) of the stages, in one pass.
+
+        Raises:
+            NotOfferedError: the architecture does not show its maps.
+        """
+        if not has_stages(self.body):
+            raise NotOfferedError(
+                f"{type(self.body).__name__} does not show the maps of its stages; choose a fusion that needs none."
+            )
+        with autocast(pixels.device):
+            tokens, maps = self.body.forward_intermediates((pixels - self.mean) / self.std, output_fmt="NCHW")
+            logits, features = self.body.forward_head(tokens), self.body.forward_head(tokens, pre_logits=True)
+        return logits.float(), features.float(), pooled(maps)
 
 
 @dataclass(frozen=True)

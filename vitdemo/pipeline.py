@@ -11,7 +11,7 @@ from PIL import Image
 
 from vitdemo.attention import HEAD_FUSIONS, Recorder
 from vitdemo.backbones import FUSED, Backbone, Catalogue
-from vitdemo.errors import UnknownNameError
+from vitdemo.errors import NotOfferedError, UnknownNameError
 from vitdemo.explain import EXPLANATIONS, Options, Subject, explain, fused_subject
 from vitdemo.explain.attention import layout
 from vitdemo.fusion import FUSIONS, FusedModel, evidence_of, fuse, pairwise_divergence
@@ -130,7 +130,7 @@ def analyse(
             seen.append(_look(model, picture, request))
         predictions = tuple(prediction for prediction, _, _ in seen)
         probabilities = np.stack([prediction.probabilities for prediction in predictions])  # (M, 1, K)
-        fused = fuse(request.fusion, probabilities, evidence_of(rows))[0]
+        fused = fuse(request.fusion, predictions, evidence_of(rows))[0]
         labels = loaded[0].labels
         target = int(fused.probabilities.argmax()) if request.target is None else find_target(request.target, labels)
         analysis = Analysis(
@@ -170,11 +170,13 @@ def check(request: Request, catalogue: Catalogue) -> list[Backbone]:
         VitdemoError: what is not allowed, and what is.
     """
     rows = catalogue.get(request.collection, request.backbones)
-    FUSIONS.get(request.fusion)
+    fusion = FUSIONS.get(request.fusion)
     for name in request.explanations:
         EXPLANATIONS.get(name)
     if request.target is not None:
         find_target(request.target, labels_of(rows[0]))
+    if reason := fusion.refuse(evidence_of(rows)):
+        raise NotOfferedError(reason)
     return rows
 
 
@@ -185,11 +187,12 @@ def _fetching(name: str, done: int, total: int) -> Progress:
 def _look(model: Model, picture: Image.Image, request: Request) -> tuple[Prediction, torch.Tensor, list[torch.Tensor]]:
     """One forward pass: what the backbone says, what it saw, and its attention if that is wanted and can be used."""
     pixels = model.pixels([picture])
+    stages = FUSIONS.get(request.fusion).needs == "stages"
     wanted = any(EXPLANATIONS.get(name).family == "attention" for name in request.explanations)
     if not wanted or isinstance(layout(model), NotOffered):
-        return predict(model, pixels), pixels, []
+        return predict(model, pixels, stages), pixels, []
     with Recorder(HEAD_FUSIONS[request.options.head_fusion]) as recorder:
-        return predict(model, pixels), pixels, recorder.matrices
+        return predict(model, pixels, stages), pixels, recorder.matrices
 
 
 def _explain_all(

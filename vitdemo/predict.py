@@ -7,20 +7,26 @@ from vitdemo.models import Model
 from vitdemo.types import Prediction
 
 
-def predict(model: Model, pixels: torch.Tensor) -> Prediction:
+def predict(model: Model, pixels: torch.Tensor, stages: bool = False) -> Prediction:
     """One forward pass.
 
     Args:
         model: a loaded backbone.
         pixels: (B, 3, h, w) in 0..1, as `model.pixels` makes them.
+        stages: whether the maps of the stages are wanted too.
 
     Returns:
-        Logits (B, K), probabilities (B, K) at the model's temperature, and pooled features (B, D).
+        Logits (B, K), probabilities (B, K) at the model's temperature, pooled features (B, D), and, where they were
+        asked for, the pooled maps of the stages (B, S).
+
+    Raises:
+        NotOfferedError: stages were asked of an architecture that does not show them.
     """
+    embed = model.network.embed_stages if stages else model.network.embed
     with torch.inference_mode():
-        logits, features = model.network.embed(pixels.to(model.device))
+        logits, features, *maps = embed(pixels.to(model.device))
     probabilities = torch.softmax(logits / model.backbone.temperature, dim=-1)
-    return Prediction(_array(logits), _array(probabilities), _array(features))
+    return Prediction(_array(logits), _array(probabilities), _array(features), *map(_array, maps))
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:

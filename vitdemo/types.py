@@ -35,6 +35,24 @@ class Prediction:
     logits: np.ndarray  # (B, K)
     probabilities: np.ndarray  # (B, K) softmax(logits / temperature), rows sum to 1
     features: np.ndarray  # (B, D) pooled features, the head's input
+    stages: np.ndarray | None = None  # (B, S) pooled maps, as `vitdemo.stages` makes them, where they were asked for
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """What backbones of one collection said of N validation pictures: all that a fusion learns from.
+
+    It holds no picture. Backbones are keyed by name.
+    """
+
+    collection: str
+    labels: tuple[str, ...]  # K
+    targets: np.ndarray  # (N,) int64, classes
+    fingerprints: Mapping[str, str]  # of the weights and settings that said it
+    log_probabilities: Mapping[str, np.ndarray]  # (N, K) float32, at the backbone's own temperature
+    features: Mapping[str, np.ndarray]  # (N, D) float16, rows of length 1
+    stages: Mapping[str, np.ndarray]  # (N, S) float16, rows of length 1; only of architectures that show their maps
+    strengths: Mapping[str, float] = field(default_factory=dict)  # of the penalty, by fusion, from cross-validation
 
 
 @dataclass(frozen=True)
@@ -44,6 +62,9 @@ class Evidence:
     names: tuple[str, ...]  # M
     labels: tuple[tuple[str, ...], ...]  # M label lists, which have to be one and the same
     accuracy: np.ndarray  # (M,) top-1 on validation pictures, 0..1
+    record: Record | None = None  # what fitted fusions learn from
+    unrecorded: str = "there is no record of what these backbones said of validation pictures"  # why record is None
+    fingerprints: tuple[str, ...] = ()  # M, of the backbones as they are now; () where there is no record
 
 
 @dataclass(frozen=True)
