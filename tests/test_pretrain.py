@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from vitdemo.errors import UnknownNameError, VitdemoError, WeightsError
-from vitdemo.training import data, formula, instance, masked, pretrain
+from vitdemo.training import data, formula, instance, masked, pretrain, train
 from vitdemo.training.recipes import RECIPES
 
 SMALL = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 2}  # 16 patches of 192 values
@@ -350,6 +350,14 @@ def test_the_command_line_writes_weights_and_a_figure(pictures, tmp_path, monkey
     with Image.open(tmp_path / "mae.png") as sheet:
         assert sheet.size == (3 * 64 + 2 * masked.GAP, 4 * 64 + 3 * masked.GAP)
     assert pretrain.figure(small("formula"), pictures, tmp_path).size == (10 * 128, 4 * 128)
+
+
+def test_train_runs_pre_trainings_too(pictures, tmp_path, monkeypatch):
+    monkeypatch.setitem(pretrain.PRETRAININGS, "mae", small("mae"))
+    tensors = load_file(train("mae", pictures, tmp_path, epochs=1, seed=2))
+    begun = pretrain.new_state(small("mae", seed=2), 1, "cpu").encoder.patch_embed.proj.weight
+    assert (tensors["patch_embed.proj.weight"] - begun).abs().max() < 0.05  # of the seed that was asked for
+    assert not set(pretrain.PRETRAININGS) & set(RECIPES)
 
 
 def test_what_cannot_be_done_is_said_in_a_sentence(pictures, tmp_path, capsys):

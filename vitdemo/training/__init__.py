@@ -33,10 +33,10 @@ def train(
     device: str = "cpu",
     seed: int | None = None,
 ) -> Path:
-    """Train one of the recipes and export it.
+    """Train one of the recipes and export it, or run one of the pre-trainings that recipes start from.
 
     Args:
-        recipe: a name in `RECIPES`.
+        recipe: a name in `RECIPES` or in `vitdemo.training.pretrain.PRETRAININGS`.
         data: folder with train/, val/ and test/, each CLASS/*.jpg.
         out: where the checkpoint (NAME.ckpt), the log (NAME.log) and the exported files go. Teachers and a start are
             looked for here first, then among the bundled backbones.
@@ -46,7 +46,7 @@ def train(
         seed: of everything random; None for the recipe's own.
 
     Returns:
-        out/NAME.safetensors; its description is beside it as NAME.json.
+        out/NAME.safetensors; its description is beside it as NAME.json, unless it is a pre-training's.
 
     Raises:
         UnknownNameError: no such recipe.
@@ -55,7 +55,11 @@ def train(
         WeightsError: a teacher or a start is found nowhere, or it knows other labels.
     """
     if recipe not in RECIPES:
-        raise UnknownNameError("recipe", recipe, sorted(RECIPES))
+        from vitdemo.training.pretrain import PRETRAININGS, pretrain  # here, as it is also started by itself
+
+        if recipe in PRETRAININGS:
+            return pretrain(recipe, data, out, epochs, resume, device, seed)
+        raise UnknownNameError("recipe", recipe, sorted({*RECIPES, *PRETRAININGS}))
     chosen, data, out = RECIPES[recipe], Path(data), Path(out)
     chosen = chosen if seed is None else replace(chosen, seed=seed)
     epochs = chosen.epochs if epochs is None else epochs

@@ -41,6 +41,7 @@ from vitdemo.errors import UnknownNameError, VitdemoError, WeightsError
 from vitdemo.training import data, formula, instance, masked
 from vitdemo.training.data import Augmentation, Pictures
 from vitdemo.training.recipes import VIT
+from vitdemo.training.supervised import autocast
 
 MEASURED_EVERY = 10  # epochs
 MEASURED = 400  # pictures, at most, on which a classifier of instances or formulas is measured
@@ -283,9 +284,10 @@ def run_epoch(state: State, chosen: Pretraining, epochs: int, sources: Sources, 
     for index, (x, y) in enumerate(data.batches(train, chosen.arguments["img_size"], chosen.batch, how, seed)):
         for group in state.optimiser.param_groups:
             group["lr"] = learning_rate(chosen, state.epoch + index / count, epochs)
+        x = data.apply_policy(x, how.policy, rng)
         x = data.normalise(data.jitter(x.to(device).float().div_(255), how.jitter, generator))
         x, soft = data.mix(data.erase(x, how.erasing, generator), y.to(device), sources.classes, how, rng)
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
+        with autocast(x.device):
             loss = batch_loss(state, chosen, x.contiguous(), soft, generator)
         loss.backward()
         nn.utils.clip_grad_norm_([*state.encoder.parameters(), *state.decoder.parameters()], chosen.clip)
