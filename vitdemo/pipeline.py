@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from vitdemo.attention import HEAD_FUSIONS, Recorder
+from vitdemo.attention import Recorder
 from vitdemo.backbones import FUSED, Backbone, Catalogue
 from vitdemo.errors import NotOfferedError, UnknownNameError
 from vitdemo.explain import EXPLANATIONS, Options, Subject, explain, fused_subject
 from vitdemo.explain.attention import layout
+from vitdemo.faithfulness import Judge, Settings, Trust
 from vitdemo.fusion import FUSIONS, FusedModel, evidence_of, fuse, pairwise_divergence
 from vitdemo.models import Model, Models, labels_of
 from vitdemo.predict import predict
@@ -30,13 +31,15 @@ class Request:
     explanations: tuple[str, ...] = ("rollout", "integrated_gradients")
     target: str | None = None  # a class, by name or number; None is the fused model's first choice
     options: Options = field(default_factory=Options)
+    trust: bool = False  # whether every map is judged too, which takes longer than making most of them
 
 
 @dataclass(frozen=True)
 class Progress:
     """How far the work is. `analysis` holds what is known so far, once, when the predictions are there."""
 
-    stage: str  # "loading" (up to the predictions), "waiting" (for others), "fetching", "predicted" or "explaining"
+    # "loading" (up to the predictions), "waiting" (for others), "fetching", "predicted", "explaining" or "judging"
+    stage: str
     done: float  # 0..1 of the whole work
     analysis: "Analysis | None" = None
     subject: str = ""  # the backbone fetched or asked, or the subject explained
@@ -48,6 +51,8 @@ class Progress:
         """In words, such as "rollout of vit"."""
         if self.stage == "fetching":
             return f"fetching {self.subject}: {self.fetched[0] / 1e6:.0f} of {self.fetched[1] / 1e6:.0f} MB"
+        if self.stage == "judging":
+            return f"judging {self.method} of {self.subject}"
         return f"{self.method} of {self.subject}" if self.stage == "explaining" else self.stage
 
 
@@ -66,6 +71,7 @@ class Analysis:
     maps: Mapping[str, Mapping[str, Heat | NotOffered]]  # FUSED or a backbone's name, then the explanation's name
     device: str
     seconds: float
+    trust: Mapping[str, Mapping[str, Trust]] = field(default_factory=dict)  # of each map there is, where it was asked
 
     def probabilities(self, name: str = FUSED) -> np.ndarray:
         """(K,) of the fused model or of one backbone."""
@@ -107,6 +113,7 @@ def analyse(
     catalogue: Catalogue,
     models: Models,
     report: Callable[[Progress], None] = lambda progress: None,
+    masks: Mapping[str, np.ndarray] | None = None,
 ) -> Analysis:
     """Predicts with every backbone, fuses, and explains each backbone and the fused model.
 
@@ -116,6 +123,8 @@ def analyse(
         catalogue: where the backbones are looked up.
         models: the loaded backbones, shared by all visitors.
         report: called before every forward pass; whatever it raises stops the work and leaves nothing behind.
+        masks: where the objects are, (H, W) bool over the whole picture by class, if that is known; read where maps
+            are judged.
 
     Raises:
         VitdemoError: a name that is not known, or weights that cannot be had; nothing was computed.
@@ -127,7 +136,7 @@ def analyse(
         seen = []
         for index, model in enumerate(loaded):
             report(Progress("loading", 0.1 * index / len(loaded), subject=model.backbone.name))
-            seen.append(_look(model, picture, request))
+            seen.append(look(model, picture, request))
         predictions = tuple(prediction for prediction, _, _ in seen)
         probabilities = np.stack([prediction.probabilities for prediction in predictions])  # (M, 1, K)
         fused = fuse(request.fusion, predictions, evidence_of(rows))[0]
@@ -147,20 +156,12 @@ def analyse(
             seconds=time.perf_counter() - began,
         )
         report(Progress("predicted", 0.1, analysis))
-        subjects = {
-            row.name: Subject(
-                (model,),
-                FusedModel([model], "mean"),
-                (pixels,),
-                (model.view(picture),),
-                np.ones(1),
-                (matrices,),
-                target,
-            )
-            for row, model, (_, pixels, matrices) in zip(rows, loaded, seen, strict=True)
-        }
-        subjects = {FUSED: fused_subject(list(subjects.values()), request.fusion, fused.weights), **subjects}
-        return _explain_all(analysis, subjects, report, began)
+        subjects = subjects_of(loaded, seen, picture, request.fusion, fused.weights, target)
+        analysis = _explain_all(analysis, subjects, report)
+        if request.trust:
+            mask = (masks or {}).get(labels[target])
+            analysis = replace(analysis, trust=_judge_all(analysis, subjects, mask, report))
+        return replace(analysis, seconds=time.perf_counter() - began)
 
 
 def check(request: Request, catalogue: Catalogue) -> list[Backbone]:
@@ -184,28 +185,86 @@ def _fetching(name: str, done: int, total: int) -> Progress:
     return Progress("fetching", 0.0, subject=name, fetched=(done, total)) if name else Progress("waiting", 0.0)
 
 
-def _look(model: Model, picture: Image.Image, request: Request) -> tuple[Prediction, torch.Tensor, list[torch.Tensor]]:
+Look = tuple[Prediction, torch.Tensor, list[torch.Tensor]]
+
+
+def look(model: Model, picture: Image.Image, request: Request) -> Look:
     """One forward pass: what the backbone says, what it saw, and its attention if that is wanted and can be used."""
     pixels = model.pixels([picture])
     stages = FUSIONS.get(request.fusion).needs == "stages"
     wanted = any(EXPLANATIONS.get(name).family == "attention" for name in request.explanations)
-    if not wanted or isinstance(layout(model), NotOffered):
+    if not wanted or isinstance(tokens := layout(model), NotOffered):
         return predict(model, pixels, stages), pixels, []
-    with Recorder(HEAD_FUSIONS[request.options.head_fusion]) as recorder:
+    with Recorder(tokens.keep(request.options.head_fusion)) as recorder:
         return predict(model, pixels, stages), pixels, recorder.matrices
 
 
-def _explain_all(
-    analysis: Analysis, subjects: Mapping[str, Subject], report: Callable[[Progress], None], began: float
-) -> Analysis:
+def subjects_of(
+    models: Sequence[Model],
+    looks: Sequence[Look],
+    picture: Image.Image,
+    fusion: str,
+    weights: np.ndarray,
+    target: int,
+) -> dict[str, Subject]:
+    """What there is to explain: the fused model first, then each backbone.
+
+    Args:
+        models: M loaded backbones.
+        looks: what `look` gave for each.
+        picture: what they looked at.
+        fusion: in `FUSIONS`.
+        weights: (M,) each backbone's share in the fused prediction.
+        target: class.
+    """
+    singles = {
+        model.backbone.name: Subject(
+            (model,),
+            FusedModel([model], "mean"),
+            (pixels,),
+            (model.view(picture),),
+            np.ones(1),
+            (matrices,),
+            target,
+        )
+        for model, (_, pixels, matrices) in zip(models, looks, strict=True)
+    }
+    return {FUSED: fused_subject(list(singles.values()), fusion, weights), **singles}
+
+
+def _explain_all(analysis: Analysis, subjects: Mapping[str, Subject], report: Callable[[Progress], None]) -> Analysis:
     names = dict.fromkeys(analysis.request.explanations)  # each once
     backbones = [name for name in subjects if name != FUSED]
     maps: dict[str, dict[str, Heat | NotOffered]] = {name: {} for name in subjects}
     work = [(method, name) for method in names for name in (*backbones, FUSED)]
     for index, (method, name) in enumerate(work):
-        now = Progress("explaining", 0.1 + 0.9 * index / len(work), subject=name, method=method)
+        done = 0.1 + (0.4 if analysis.request.trust else 0.9) * index / len(work)
+        now = Progress("explaining", done, subject=name, method=method)
         report(now)
         members = [maps[backbone][method] for backbone in backbones] if name == FUSED else None
         tick = partial(report, now)
         maps[name][method] = explain(method, subjects[name], analysis.request.options, tick, members)
-    return replace(analysis, maps=maps, seconds=time.perf_counter() - began)
+    return replace(analysis, maps=maps)
+
+
+def _judge_all(
+    analysis: Analysis,
+    subjects: Mapping[str, Subject],
+    mask: np.ndarray | None,
+    report: Callable[[Progress], None],
+) -> dict[str, dict[str, Trust]]:
+    """Every map that there is, judged beside the random maps of its subject."""
+    options = analysis.request.options
+    settings = Settings(batch=options.batch, seed=options.seed)
+    trust: dict[str, dict[str, Trust]] = {name: {} for name in subjects}
+    for index, (name, subject) in enumerate(subjects.items()):
+        maps = {method: heat for method, heat in analysis.maps[name].items() if isinstance(heat, Heat)}
+        judge = None
+        for number, (method, heat) in enumerate(maps.items()):
+            done = 0.5 + 0.5 * (index + number / len(maps)) / len(subjects)
+            now = Progress("judging", done, subject=name, method=method)
+            report(now)
+            tick = partial(report, now)
+            judge = judge or Judge(subject, settings, tick)
+            trust[name][method] = judge.trust(heat, mask, tick)
+    return trust

@@ -63,6 +63,10 @@ def to_json(analysis: Analysis, name: str = "") -> dict:
             subject: {method: _described(heat) for method, heat in each.items()}
             for subject, each in analysis.maps.items()
         },
+        "trust": {
+            subject: {method: trust.figures() for method, trust in each.items()}
+            for subject, each in analysis.trust.items()
+        },
         "versions": {package: version(package) for package in PACKAGES},
     }
 
