@@ -20,12 +20,23 @@ from vitdemo.errors import VitdemoError
 # A flag for each field of explain.Options: its type, and what it does. `methods` lists defaults and limits.
 OPTIONS: dict[str, tuple[type, str]] = {
     "head_fusion": (str, "attention: how heads become one matrix"),
+    "residual": (float, "attention rollout: weight of the skip connections"),
     "discard": (float, "attention rollout: share of the lowest attention that is ignored"),
+    "start": (int, "attention rollout: layers before this one are left out"),
+    "layer": (int, "raw attention: which layer, from 0; -1 is the last"),
+    "head": (int, "raw attention: which head, from 0; -1 is all, fused"),
+    "query": (int, "raw attention: which patch looks, row by row from 0; -1 is what the head reads"),
     "baseline": (str, "gradients and occlusion: what a picture without information looks like"),
     "steps": (int, "integrated gradients: points on the path to begin with"),
-    "samples": (int, "SmoothGrad: noisy copies"),
-    "noise": (float, "SmoothGrad: standard deviation of the noise, of pixels in 0..1"),
+    "smoothing": (str, "gradients: what is made of the maps of noisy copies"),
+    "samples": (int, "SmoothGrad and smoothing: noisy copies; GradientShap: points"),
+    "noise": (float, "SmoothGrad and smoothing: standard deviation of the noise, of pixels in 0..1"),
     "patches": (int, "occlusion: patches along the long side"),
+    "window": (int, "occlusion: side of the hidden square in patches; above 1 it slides"),
+    "regions": (str, "ablation, KernelSHAP, LIME: what is hidden as one"),
+    "segments": (int, "ablation, KernelSHAP, LIME: number of regions at most"),
+    "coalitions": (int, "KernelSHAP, LIME: pictures with some regions hidden"),
+    "fused_map": (str, "fused model: the method itself, or how the backbones' maps become one"),
     "batch": (int, "pictures in one forward pass"),
     "seed": (int, "of the noise"),
 }
@@ -316,10 +327,10 @@ def _add_methods(commands) -> None:
 def methods(args: argparse.Namespace) -> None:
     """Prints what --fusion, --explain and the options can be."""
     from vitdemo.explain import EXPLANATIONS, Options
-    from vitdemo.explain.base import BASELINES, HEAD_FUSIONS, LIMITS
+    from vitdemo.explain.base import CHOICES, LIMITS
     from vitdemo.fusion import FUSIONS
 
-    words = {"head_fusion": HEAD_FUSIONS, "baseline": BASELINES}
+    words = CHOICES
     document = {
         "fusions": {one.name: one.sentence for one in FUSIONS},
         "explanations": {one.name: one.sentence for one in EXPLANATIONS},

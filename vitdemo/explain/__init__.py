@@ -5,7 +5,19 @@ is the probability of the target class, so that a number under a map is a number
 signed where the method is signed, on the grid where it was computed, and with the view that says where it lies.
 """
 
-from vitdemo.explain import attention, gradient, perturbation  # noqa: F401  each adds its entries to the registry
+from vitdemo.explain import attention, cam, gradient, perturbation  # noqa: F401  each adds its entries to the registry
 from vitdemo.explain.base import BASELINES, EXPLANATIONS, Explanation, Options, Subject, explain, fused_subject
+from vitdemo.explain.fusedmaps import FUSED_MAPS, difference, fuse_maps
 
-__all__ = ["BASELINES", "EXPLANATIONS", "Explanation", "Options", "Subject", "explain", "fused_subject"]
+__all__ = [
+    "BASELINES",
+    "EXPLANATIONS",
+    "FUSED_MAPS",
+    "Explanation",
+    "Options",
+    "Subject",
+    "difference",
+    "explain",
+    "fuse_maps",
+    "fused_subject",
+]

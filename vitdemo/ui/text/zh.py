@@ -143,10 +143,67 @@ METHODS = {
         "依次遮住每一小块，看概率下降多少。",
         "每次只遮一块：两块合起来才说明的、或任一块都能说明的，它看不到。",
     ),
+    "gradient": (
+        "梯度",
+        "每个像素稍有变化时，概率的反应有多大？",
+        "它噪声很大，显示的是敏感度而不是证据；把权重打乱后，它的大部分样子仍然不变。",
+    ),
+    "input_x_gradient": (
+        "输入 × 梯度",
+        "把概率对每个像素的敏感度乘以像素的亮度。",
+        "黑色像素总是得到零；只有当网络近似一条直线时它才准确。",
+    ),
+    "gradient_shap": (
+        "GradientShap",
+        "与积分梯度相似，但取原图与空白图片之间的随机点。",
+        "结果取决于空白图片和运气：点太少时，总和只是大致吻合。",
+    ),
+    "deep_lift": (
+        "DeepLift",
+        "把每个神经元与它在空白图片上的状态比较，再把差异逐层交还给像素。",
+        "它只为简单的网络定有规则；份额加起来不吻合时就不显示。",
+    ),
+    "guided_backprop": (
+        "引导反向传播",
+        "从类别回溯到像素，只走每一层都起推动作用的路径。",
+        "它把边缘画得很清楚，却几乎不取决于类别，甚至不取决于网络学到了什么。",
+    ),
+    "feature_ablation": (
+        "区域消融",
+        "依次遮住每个颜色相近的区域，看概率下降多少。",
+        "每次只遮一个区域；区域的边界决定了它能发现什么。",
+    ),
+    "kernel_shap": (
+        "KernelSHAP",
+        "用许多方式同时遮住若干区域，把概率公平地分给各个区域。",
+        "它由随机抽样估计；遮住一半区域的图片也不像任何照片。",
+    ),
+    "lime": (
+        "LIME",
+        "随机遮住一些区域，再找出最简单的规则（各区域之和）来说明概率。",
+        "规则可能并不吻合（见其拟合度），并且随所选邻域的宽度而变。",
+    ),
+    "grad_cam": (
+        "GradCAM",
+        "最后几层在每个位置发现了什么？按它对类别的支持程度加权。",
+        "它很粗糙，只看最后的层，而那时一个位置可能含有图片任何地方的信息。",
+    ),
 }
 
 # Why a map is not offered: parts of the sentences that `attention.tokens` and `explain` make.
 REASONS = {
+    " is the same for every class, so it cannot compare two of them": "对每个类别都一样，无法比较两个类别",
+    "guided backpropagation is defined for networks of ReLUs alone, and this one has ": (
+        "引导反向传播只对仅含 ReLU 的网络有定义，而这个网络含有 "
+    ),
+    "DeepLift does not add up here: its error is ": "DeepLift 在这里加起来不吻合：误差为所解释差值的 ",
+    " % of the difference that it explains, more than the 5 % that are let pass; integrated gradients add up": (
+        " %，超过允许的 5 %；积分梯度是吻合的"
+    ),
+    "GradCAM was not checked for ": "GradCAM 尚未验证：",
+    ": which of its layers to take, and which axis, is not settled": "（该取哪一层、哪个轴尚未确定）",
+    "GradCAM needs what the last block's attention reads, and a ": "GradCAM 需要最后一个模块的注意力所读取的内容，而 ",
+    " has no layer that holds it": " 没有保存它的层",
     "a convolutional network has no attention": "卷积网络没有注意力",
     "MobileViT attends within each pixel phase and convolves in between: no token is one patch": (
         "MobileViT 在各像素相位内做注意力，中间夹着卷积：没有哪个词元对应一个小块"
