@@ -76,7 +76,7 @@ class Pretraining:
 
 
 # python -m vitdemo.training.pretrain mae --data flowers --out out
-MAE = Pretraining(name="mae", method="mae")
+MAE = Pretraining(name="mae", method="mae", epochs=60)
 
 # python -m vitdemo.training.pretrain simmim --data flowers --out out
 SIMMIM = Pretraining(name="simmim", method="simmim", mask_ratio=0.6)
