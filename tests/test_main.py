@@ -21,6 +21,7 @@ from vitdemo.fusion import FUSIONS
 from vitdemo.images import load
 from vitdemo.pipeline import Request
 from vitdemo.pipeline import analyse as walk
+from vitdemo.training import finetune
 from vitdemo.types import Heat
 from vitdemo.views import canvas_shape, place
 
@@ -290,17 +291,34 @@ def test_evaluate_refuses(capsys, data):
 
 def test_train_hands_its_words_on(capsys, tmp_path, monkeypatch):
     given = []
-    monkeypatch.setattr(training, "train", lambda *args, **kwargs: given.append((args, kwargs)) or tmp_path / "x")
-    printed = run(capsys, "train", "vit", "--data", "d", "--out", tmp_path, "--epochs", 3, "--fresh", "--device", "cpu")
-    assert printed == f"{tmp_path / 'x'}\n"
-    assert given == [(("vit", Path("d"), tmp_path), {"epochs": 3, "resume": False, "device": "cpu"})]
+
+    def note(*args, **kwargs):
+        given.append((args, kwargs))
+        return tmp_path / "x"
+
+    monkeypatch.setattr(training, "train", note)
+    monkeypatch.setattr(finetune, "finetune", note)
+    words = ("--data", "d", "--out", tmp_path, "--epochs", 3, "--fresh", "--device", "cpu")
+    how = {"epochs": 3, "resume": False, "device": "cpu"}
+    assert run(capsys, "train", "vit", *words, "--seed", 7) == f"{tmp_path / 'x'}\n"
+    assert run(capsys, "train", "mae", *words) == f"{tmp_path / 'x'}\n"
+    folders = (Path("d"), tmp_path)
+    assert given == [(("vit", *folders), how | {"seed": 7}), (("mae", *folders), how | {"seed": None})]
+    assert run(capsys, "train", "finetune", "--backbone", "hybrid", *words) == f"{tmp_path / 'x'}\n"
+    (row, *where), said = given[2]
+    assert (row.name, tuple(where)) == ("hybrid", folders) and how.items() <= said.items()
 
 
 def test_train_refuses(capsys, tmp_path):
     words = ("--data", tmp_path, "--out", tmp_path / "out", "--device", "cpu")
     assert "Unknown recipe 'gpt'" in refused(capsys, "train", "gpt", *words)
+    assert "train finetune got no --backbone; allowed" in refused(capsys, "train", "finetune", *words)
+    assert "got --backbone resnet; allowed" in refused(capsys, "train", "vit", *words, "--backbone", "resnet")
+    assert "Unknown backbone 'gpt'" in refused(capsys, "train", "finetune", *words, "--backbone", "gpt")
     assert not (tmp_path / "out").exists()
     assert refused(capsys, "train", "vit", *words).startswith("Expected pictures in one folder per class")
+    words = ("finetune", "--backbone", "vit", *words)
+    assert refused(capsys, "train", *words).startswith("Expected pictures in one folder per class")
 
 
 def test_bench_refuses_unknown_measurements(capsys):

@@ -408,27 +408,54 @@ def evaluate(args: argparse.Namespace) -> None:
 
 
 def _add_train(commands) -> None:
-    parser = _command(commands, train, "train", "make one of the bundled backbones again")
-    parser.add_argument("recipe", metavar="RECIPE", help="the name of a bundled backbone, such as vit")
-    parser.add_argument(
-        "--data", required=True, type=Path, metavar="DIR", help="train/, val/ and test/ in it, each CLASS/*"
+    parser = _command(
+        commands,
+        train,
+        "train",
+        "make one of the bundled backbones again, or fine-tune one on pictures of your own",
+        "finetune takes any backbone of the catalogue, puts a new head on it and writes DIR in timm's format:\n\n"
+        "examples:\n  python -m vitdemo train resnet --data flowers\n"
+        "  python -m vitdemo train finetune --backbone deit_ti --data birds --out birds-deit\n"
+        "  python app.py --backbone birds=local-dir:birds-deit",
     )
+    parser.add_argument(
+        "recipe", metavar="RECIPE", help="a bundled backbone such as vit, a pre-training such as mae, or finetune"
+    )
+    parser.add_argument(
+        "--data",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help="train/, val/ and test/ in it, each CLASS/*; finetune needs no test/",
+    )
+    parser.add_argument("--backbone", metavar="NAME", help="finetune: which one of the catalogue")
     parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="for checkpoint and weights; out")
     parser.add_argument("--epochs", type=int, metavar="N", help="length of the schedule; the recipe's own unless given")
+    parser.add_argument("--seed", type=int, metavar="N", help="of everything random; the recipe's own unless given")
     parser.add_argument("--fresh", action="store_true", help="start over, even if a checkpoint is in --out")
     parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or mps")
 
 
 def train(args: argparse.Namespace) -> None:
-    """Runs a recipe and says where its weights are."""
+    """Runs a recipe, a pre-training or a fine-tuning, and says where its weights are."""
+    from vitdemo import training
     from vitdemo.models import pick_device
-    from vitdemo.training import RECIPES
-    from vitdemo.training import train as run
+    from vitdemo.training.finetune import finetune, row_of
+    from vitdemo.training.pretrain import PRETRAININGS
 
-    device = str(pick_device(args.device))
-    if args.recipe in RECIPES:  # `run` refuses any other, before anything is made
+    if (args.backbone is not None) != (args.recipe == "finetune"):
+        given = "no --backbone" if args.backbone is None else f"--backbone {args.backbone}"
+        raise VitdemoError(f"train {args.recipe} got {given}; allowed: --backbone NAME with finetune, and only there.")
+    how = {"epochs": args.epochs, "resume": not args.fresh, "device": str(pick_device(args.device)), "seed": args.seed}
+    row = None if args.backbone is None else row_of(args.backbone)
+    if row is not None or args.recipe in {*training.RECIPES, *PRETRAININGS}:  # any other is refused before all else
         _check_writable(args.out)
-    print(run(args.recipe, args.data, args.out, epochs=args.epochs, resume=not args.fresh, device=device))
+    if row is None:
+        return print(training.train(args.recipe, args.data, args.out, **how))
+    with _status() as say:
+        told = {"progress": lambda name, done, of: say(f"{name}: {done:,} of {of:,} bytes")}
+        found = finetune(row, args.data, args.out, **how, **told)
+    print(found)
 
 
 def _add_bench(commands) -> None:

@@ -419,6 +419,8 @@ def parse_config(config: object, where: str) -> dict:
 
     import timm  # here, because it is slow to import and most weights need no config
 
+    import vitdemo.architectures  # noqa: F401  registers our own assemblies with timm
+
     def refuse(what: str) -> WeightsError:
         return WeightsError(f"The {CONFIG} of {where!r} does not describe a timm classifier: {what}.")
 

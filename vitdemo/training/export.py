@@ -133,8 +133,8 @@ def card_of(recipe: Recipe, labels: tuple[str, ...]) -> dict:
         "labels": list(labels),
         "transform": {
             "input_size": [3, 128, 128],
-            "mean": list(data.MEAN),
-            "std": list(data.STD),
+            "mean": list(recipe.mean),
+            "std": list(recipe.std),
             "interpolation": "bicubic",
             "crop_pct": 0.9,  # measured; until a choice on val says otherwise
             "crop_mode": "center",
@@ -198,6 +198,7 @@ def describe(recipe: Recipe, epochs: int, best_epoch: int, pictures: int) -> dic
             "learning_rate": recipe.learning_rate,
             "weight_decay": recipe.weight_decay,
             "layer_decay": recipe.layer_decay,
+            "thaw": recipe.thaw,
             "warmup_epochs": recipe.warmup_epochs,
             "schedule": "cosine",
             "restart": None

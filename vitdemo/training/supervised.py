@@ -60,12 +60,15 @@ class Recipe:
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
     layer_decay: float = 1.0  # the learning rate of each layer is that of the one above it times this
+    thaw: tuple[float, float] | None = None  # the head alone until this fraction of the epochs, all from that one
     warmup_epochs: int = 5
     restart: float = 1.0  # at this fraction of the epochs the learning rate goes up again, once; 1 for never
     restart_rate: float = 7e-4
     ema: float = 0.998
     clip: float = 1.0  # largest norm of the gradient
     seed: int = 0
+    mean: tuple[float, ...] = data.MEAN  # of the pixels that the network is given, in 0..1
+    std: tuple[float, ...] = data.STD
     augmentation: Augmentation = field(default_factory=Augmentation)
     teacher: tuple[str, ...] = ()  # names of exported backbones; several teach with one voice: see `Ensemble`
     teacher_weight: float = 0.9  # share of what the teacher says in the loss
@@ -82,6 +85,11 @@ class Recipe:
     def __post_init__(self):
         if not 1 <= self.accumulation <= self.batch:
             raise VitdemoError(f"Expected parts of a batch, got {self.accumulation}; allowed: 1 to {self.batch}.")
+        if self.thaw is not None and not (0 <= self.thaw[0] < self.thaw[1] <= 1 and 0 < self.layer_decay < 1):
+            raise VitdemoError(
+                f"Expected layers to thaw one by one, got {self.thaw} with layer_decay {self.layer_decay}; allowed: "
+                "two rising fractions of the epochs, with a layer_decay between 0 and 1, which tells the layers apart."
+            )
         if self.distillation not in DISTILLATIONS:
             raise VitdemoError(f"Expected a distillation, got {self.distillation!r}; allowed: {DISTILLATIONS}.")
         if self.guide_weight and len(self.teacher) != 1:
@@ -191,6 +199,31 @@ def parameter_groups(model: nn.Module, guide: nn.Module, weight_decay: float, la
     decayed = [p for p in uppermost if p.ndim > 1]
     rest = [p for p in uppermost if p.ndim <= 1]
     return [*groups, {"params": decayed, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+
+
+def open_layers(recipe: Recipe, epoch: int, epochs: int, layers: int) -> int:
+    """How many layers learn in this epoch, counted from the top: 1 is the head alone, `layers` is all."""
+    if recipe.thaw is None:
+        return layers
+    begin, end = (fraction * epochs for fraction in recipe.thaw)
+    if epoch < begin:
+        return 1
+    return 1 + math.ceil((layers - 1) * min(1.0, (epoch + 1 - begin) / (end - begin)))
+
+
+def set_training(state: State, recipe: Recipe, epochs: int) -> None:
+    """Put the model in training mode; layers that do not learn yet are frozen, running statistics included."""
+    groups = state.optimiser.param_groups
+    scales = sorted({group.get("lr_scale", 1.0) for group in groups}, reverse=True)  # one for each layer
+    least = scales[open_layers(recipe, state.epoch, epochs, len(scales)) - 1]
+    for group in groups:
+        for parameter in group["params"]:
+            parameter.requires_grad_(group.get("lr_scale", 1.0) >= least)
+    state.model.train()
+    for module in state.model.modules():
+        own = list(module.parameters(recurse=False))
+        if own and not any(parameter.requires_grad for parameter in own):
+            module.eval()
 
 
 def warm_start(model: nn.Module, start: Mapping[str, Tensor]) -> list[str]:
@@ -322,7 +355,7 @@ def run_epoch(
     generator = torch.Generator().manual_seed(recipe.seed * 100003 + state.epoch)
     rng = np.random.default_rng((*seed, 1))
     count = max(1, len(train.images) // recipe.batch)
-    state.model.train()
+    set_training(state, recipe, epochs)
     losses = []
     for index, (x, y) in enumerate(data.batches(train, size, recipe.batch, recipe.augmentation, seed)):
         rate = learning_rate(recipe, state.epoch + index / count, epochs)
@@ -330,7 +363,7 @@ def run_epoch(
             group["lr"] = rate * group.get("lr_scale", 1.0)
         x = data.apply_policy(x, recipe.augmentation.policy, rng)
         x, y = x.to(device).float().div_(255), y.to(device)
-        x = data.normalise(data.jitter(x, recipe.augmentation.jitter, generator))
+        x = data.normalise(data.jitter(x, recipe.augmentation.jitter, generator), recipe.mean, recipe.std)
         x = data.erase(x, recipe.augmentation.erasing, generator)
         x, soft = data.mix(x, y, len(train.labels), recipe.augmentation, rng)
         losses.append(backward(state, recipe, x, soft, teacher))
@@ -404,7 +437,13 @@ def fit(
     checkpoint = out / f"{recipe.name}.ckpt"
     state = new_state(recipe, len(train.labels), device, teacher, start)
     if resume and checkpoint.exists():
-        restore(state, checkpoint)
+        try:
+            restore(state, checkpoint)
+        except (KeyError, RuntimeError, ValueError) as error:  # torch's words for tensors that do not fit
+            raise VitdemoError(
+                f"Expected a checkpoint of {recipe.name!r} with {len(train.labels)} classes, got {checkpoint}; "
+                "allowed: to start afresh, or another folder."
+            ) from error
         if state.seed != recipe.seed:
             raise VitdemoError(
                 f"Expected a training with seed {recipe.seed}, got one with {state.seed} in {checkpoint}; "
