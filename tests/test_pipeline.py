@@ -265,6 +265,39 @@ def test_an_ambiguous_target_is_refused():
     assert find_target("bird", labels) == 0
 
 
+@pytest.mark.parametrize(("target", "index"), [("second", 3), ("#2", 3), (" Second", 3), ("#1", 1), ("#4", 2)])
+def test_a_target_by_its_rank(target, index):
+    assert find_target(target, LABELS, np.array([0.2, 0.4, 0.1, 0.3])) == index
+    with pytest.raises(UnknownNameError):
+        find_target(target, LABELS)  # nothing says which class is more probable
+
+
+@pytest.mark.parametrize("target", ["#0", "#5", "#", "#-1", "#two", "2nd"])
+def test_ranks_that_there_are_not(target):
+    with pytest.raises(UnknownNameError, match="allowed: ant"):
+        find_target(target, LABELS, np.array([0.2, 0.4, 0.1, 0.3]))
+
+
+def test_a_class_named_like_a_rank_is_a_name_first():
+    assert find_target("#2", ("#2", "#1"), np.array([0.9, 0.1])) == 0
+
+
+def test_two_classes_compared_are_the_difference_of_their_maps(shared, catalogue, picture):
+    request = replace(REQUEST, explanations=("rollout", "occlusion"), target="second")
+    both = analyse(picture, replace(request, against="#1"), catalogue, shared)
+    order = np.argsort(-both.fused.probabilities)
+    assert (both.target, both.against) == (order[1], order[0])
+    one, other = (
+        analyse(picture, replace(request, target=target), catalogue, shared).maps for target in ("second", "#1")
+    )
+    for name, maps in both.maps.items():
+        expected = one[name]["occlusion"].values - other[name]["occlusion"].values
+        np.testing.assert_allclose(maps["occlusion"].values, expected, atol=1e-6)
+        assert "same for every class" in maps["rollout"].reason
+    with pytest.raises(VitdemoError, match="compared with itself"):
+        analyse(picture, replace(request, target="#1", against=both.labels[order[0]]), catalogue, shared)
+
+
 def test_a_name_that_is_a_number_is_a_name_first():
     assert find_target("1", ("1", "0")) == 0
 
@@ -282,6 +315,8 @@ def test_a_name_that_is_a_number_is_a_name_first():
             "explanation 'feeling'; allowed: " + ", ".join(EXPLANATIONS.names()),
         ),
         ({"target": "cow"}, "target class 'cow'; allowed: ant"),
+        ({"target": "#9"}, "target class '#9'; allowed: ant"),
+        ({"against": "cow"}, "target class 'cow'; allowed: ant"),
     ],
 )
 def test_unknown_names_are_refused_before_any_work(catalogue, picture, change, known):

@@ -151,8 +151,11 @@ def _add_analyse(commands) -> None:
         help="explanations: see methods, or none; rollout,integrated_gradients",
     )
     parser.add_argument(
-        "--target", metavar="CLASS", help="explain this class, by name or number, instead of the fused first choice"
+        "--target",
+        metavar="CLASS",
+        help="explain this class, by name, number or rank (second, #2), instead of the fused first choice",
     )
+    parser.add_argument("--against", metavar="CLASS", help="compare it with this class: what speaks for one or the other")
     options = parser.add_argument_group("options of the explanations", "methods lists their defaults and limits")
     for name, (kind, text) in OPTIONS.items():
         options.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=METAVARS[kind], help=text)
@@ -179,6 +182,7 @@ def analyse(args: argparse.Namespace) -> None:
         fusion=args.fusion,
         explanations=() if args.explain == ("none",) else args.explain,
         target=args.target,
+        against=args.against,
         options=Options(**{name: value for name, value in given.items() if value is not None}),
     )
     pipeline.check(request, catalogue)

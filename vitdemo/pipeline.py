@@ -11,7 +11,7 @@ from PIL import Image
 
 from vitdemo.attention import Recorder
 from vitdemo.backbones import FUSED, Backbone, Catalogue
-from vitdemo.errors import NotOfferedError, UnknownNameError
+from vitdemo.errors import NotOfferedError, UnknownNameError, VitdemoError
 from vitdemo.explain import EXPLANATIONS, Options, Subject, explain, fused_subject
 from vitdemo.explain.attention import layout
 from vitdemo.faithfulness import Judge, Settings, Trust
@@ -29,9 +29,11 @@ class Request:
     backbones: tuple[str, ...] = ("vit", "hybrid", "resnet")
     fusion: str = "mean"
     explanations: tuple[str, ...] = ("rollout", "integrated_gradients")
-    target: str | None = None  # a class, by name or number; None is the fused model's first choice
+    # a class, by name, number or rank ("second", or "#2", of the fused model); None is the fused model's first choice
+    target: str | None = None
     options: Options = field(default_factory=Options)
     trust: bool = False  # whether every map is judged too, which takes longer than making most of them
+    against: str | None = None  # a class that the target is compared with, named in the same ways
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Analysis:
     device: str
     seconds: float
     trust: Mapping[str, Mapping[str, Trust]] = field(default_factory=dict)  # of each map there is, where it was asked
+    against: int | None = None  # the class that the target is compared with
 
     def probabilities(self, name: str = FUSED) -> np.ndarray:
         """(K,) of the fused model or of one backbone."""
@@ -90,8 +93,13 @@ def first_name(label: str) -> str:
     return label.split(",")[0]
 
 
-def find_target(target: str | int, labels: Sequence[str]) -> int:
+def find_target(target: str | int, labels: Sequence[str], probabilities: np.ndarray | None = None) -> int:
     """The class that a name or a number means. Of "tench, Tinca tinca" any one name will do if no other class has it.
+
+    Args:
+        target: a name, a number from 0, or a rank: "second", or "#1", "#2" and so on.
+        labels: K.
+        probabilities: (K,) what ranks are taken of; without them, ranks are not known.
 
     Raises:
         UnknownNameError: no class, or more than one, goes by that name.
@@ -104,7 +112,26 @@ def find_target(target: str | int, labels: Sequence[str]) -> int:
     named = [k for k, label in enumerate(labels) if text.lower() in [part.strip().lower() for part in label.split(",")]]
     if len(named) == 1:
         return named[0]
+    ranked = "2" if text.lower() == "second" else text.removeprefix("#") if text.startswith("#") else ""
+    if probabilities is not None and ranked.isdecimal() and len(ranked) < 10 and 1 <= int(ranked) <= len(labels):
+        return int(np.argsort(-probabilities, kind="stable")[int(ranked) - 1])
     raise UnknownNameError("target class", target, list(labels))
+
+
+def _classes(request: Request, labels: Sequence[str], probabilities: np.ndarray) -> tuple[int, int | None]:
+    """The class that the maps explain, and the one that it is compared with.
+
+    Raises:
+        VitdemoError: they are not known, or the same.
+    """
+    first = int(probabilities.argmax())
+    target = first if request.target is None else find_target(request.target, labels, probabilities)
+    if request.against is None:
+        return target, None
+    against = find_target(request.against, labels, probabilities)
+    if against == target:
+        raise VitdemoError(f"{labels[target]} is to be compared with itself; allowed: two different classes.")
+    return target, against
 
 
 def analyse(
@@ -127,7 +154,8 @@ def analyse(
             are judged.
 
     Raises:
-        VitdemoError: a name that is not known, or weights that cannot be had; nothing was computed.
+        VitdemoError: a name that is not known, or weights that cannot be had, and nothing was computed; or a class that
+            is to be compared with itself.
     """
     began = time.perf_counter()
     rows = check(request, catalogue)
@@ -141,7 +169,7 @@ def analyse(
         probabilities = np.stack([prediction.probabilities for prediction in predictions])  # (M, 1, K)
         fused = fuse(request.fusion, predictions, evidence_of(rows))[0]
         labels = loaded[0].labels
-        target = int(fused.probabilities.argmax()) if request.target is None else find_target(request.target, labels)
+        target, against = _classes(request, labels, fused.probabilities)
         analysis = Analysis(
             request=request,
             picture=picture,
@@ -154,9 +182,10 @@ def analyse(
             maps={},
             device=str(models.device),
             seconds=time.perf_counter() - began,
+            against=against,
         )
         report(Progress("predicted", 0.1, analysis))
-        subjects = subjects_of(loaded, seen, picture, request.fusion, fused.weights, target)
+        subjects = subjects_of(loaded, seen, picture, request.fusion, fused.weights, target, against)
         analysis = _explain_all(analysis, subjects, report)
         if request.trust:
             mask = (masks or {}).get(labels[target])
@@ -174,8 +203,10 @@ def check(request: Request, catalogue: Catalogue) -> list[Backbone]:
     fusion = FUSIONS.get(request.fusion)
     for name in request.explanations:
         EXPLANATIONS.get(name)
-    if request.target is not None:
-        find_target(request.target, labels_of(rows[0]))
+    labels = labels_of(rows[0])
+    for named in (request.target, request.against):
+        if named is not None:
+            find_target(named, labels, np.zeros(len(labels)))  # any rank that there is will do
     if reason := fusion.refuse(evidence_of(rows)):
         raise NotOfferedError(reason)
     return rows
@@ -206,6 +237,7 @@ def subjects_of(
     fusion: str,
     weights: np.ndarray,
     target: int,
+    against: int | None = None,
 ) -> dict[str, Subject]:
     """What there is to explain: the fused model first, then each backbone.
 
@@ -216,6 +248,7 @@ def subjects_of(
         fusion: in `FUSIONS`.
         weights: (M,) each backbone's share in the fused prediction.
         target: class.
+        against: the class that it is compared with, if any.
     """
     singles = {
         model.backbone.name: Subject(
@@ -226,6 +259,7 @@ def subjects_of(
             np.ones(1),
             (matrices,),
             target,
+            against,
         )
         for model, (_, pixels, matrices) in zip(models, looks, strict=True)
     }

@@ -56,6 +56,7 @@ def to_json(analysis: Analysis, name: str = "") -> dict:
             if i < j
         },
         "target": analysis.labels[analysis.target],
+        "against": None if analysis.against is None else analysis.labels[analysis.against],
         "device": analysis.device,
         "seconds": analysis.seconds,
         "settings": asdict(analysis.request),
