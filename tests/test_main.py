@@ -11,16 +11,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import LABELS, paint
+from tests.conftest import LABELS, paint, write_backbone
 from vitdemo import host, training
 from vitdemo.__main__ import OPTIONS, folders, main, table
 from vitdemo.attention import Layout, layout_of
 from vitdemo.backbones import Catalogue, bundled
 from vitdemo.explain import EXPLANATIONS, Options
 from vitdemo.fusion import FUSIONS
+from vitdemo.fusion.records import load as load_record
 from vitdemo.images import load
+from vitdemo.models import Models
 from vitdemo.pipeline import Request
 from vitdemo.pipeline import analyse as walk
+from vitdemo.predict import predict
 from vitdemo.training import finetune
 from vitdemo.types import Heat
 from vitdemo.views import canvas_shape, place
@@ -260,12 +263,31 @@ def data(tmp_path):
 def test_evaluate_prints_a_line_for_everyone(capsys, data):
     lines = run(capsys, "evaluate", "--data", data, *QUICK).splitlines()
     assert lines[0] == "8 pictures, cpu, in batches of 32"
-    assert lines[1].split() == ["top-1", "NLL", "ECE", "ms"]
-    assert [line.split()[0] for line in lines[2:]] == ["vit", "resnet", *FUSIONS.names()]
+    assert lines[1].split() == ["top-1", "(95%)", "NLL", "ECE", "parameters", "multiply-adds", "ms", "ratio"]
+    names = [line.split()[0] for line in lines[2:] if not line.startswith("no ")]
+    refused = [line.removeprefix("no ").split(":")[0] for line in lines if line.startswith("no ")]
+    assert names == ["vit", "resnet", *(name for name in FUSIONS.names() if name not in refused)]
+    assert set(refused) == {one.name for one in FUSIONS if one.fitted}  # nothing was recorded of these backbones
     document = strict(run(capsys, "evaluate", "--data", data, *QUICK, "--fusion", "vote", "--limit", 4, "--json"))
     assert document["pictures"] == 4 and set(document["fusions"]) == {"vote"}
-    for name in ("vit", "resnet"):
-        assert set(document["backbones"][name]) == {"top1", "nll", "ece", "milliseconds"}
+    assert list(document["backbones"]) == ["vit", "resnet"] == document["fusions"]["vote"]["members"]
+    assert document["command"].startswith("python -m vitdemo evaluate --data ") and not document["fusions_suggested"]
+
+
+def test_evaluate_measures_a_whole_collection_and_writes_it(capsys, data, tmp_path):
+    (tmp_path / "flowers").mkdir()
+    data.rename(tmp_path / "flowers" / "test")
+    words = ("--data", tmp_path / "flowers", "--device", "cpu", "--collection", "tiny", "--fusion", "mean")
+    file = tmp_path / "new" / "tiny.json"
+    run(capsys, "evaluate", *words, "--results", file)
+    document = strict(file.read_text(encoding="utf-8"))
+    assert document["split"] == "test" and document["pictures"] == 8
+    assert list(document["backbones"]) == document["fusions"]["mean"]["members"] == ["vit", "wide", "resnet"]
+    assert document["fusions_suggested"]["mean"]["members"] == ["resnet"]  # all are of one family
+    (tmp_path / "file").write_text("")
+    assert "Nothing can be written to --results" in refused(
+        capsys, "evaluate", *words, "--results", tmp_path / "file" / "x.json"
+    )
 
 
 def test_evaluate_writes_its_table_into_a_readme(capsys, data, tmp_path):
@@ -275,11 +297,41 @@ def test_evaluate_writes_its_table_into_a_readme(capsys, data, tmp_path):
     before, body, after = readme.read_text(encoding="utf-8").replace("-->", "<!--").split("<!--")[::2]
     assert (before, after) == ("# Ü\n", "\nafter\n") and "old" not in body
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in body.strip().splitlines()]
-    assert cells[0] == ["", "top-1", "NLL", "ECE", "ms"] and len(cells) == 2 + 2 + len(FUSIONS)
-    assert [" ".join(row) for row in cells[2:]] == [" ".join(line.split()) for line in printed.splitlines()[2:]]
+    assert cells[0][:3] == ["", "top-1 (95%)", "NLL"]
+    assert [row[0] for row in cells[2:]] == ["vit", "resnet", *(one.name for one in FUSIONS if not one.fitted)]
+    assert [" ".join(row) for row in cells[2:]] == [
+        " ".join(line.split()) for line in printed.splitlines()[2:] if not line.startswith("no ")
+    ]
     readme.write_text("<!-- /evaluate --> <!-- evaluate -->")
     assert "has no <!-- evaluate -->" in refused(capsys, "evaluate", "--data", data, *QUICK, "--readme", readme)
     assert "cannot be read" in refused(capsys, "evaluate", "--data", data, *QUICK, "--readme", tmp_path / "none")
+
+
+def test_evaluate_fits_on_validation_pictures(capsys, data, tmp_path, monkeypatch):
+    home = tmp_path / "assets" / "backbones"
+    home.mkdir(parents=True)
+    own = Catalogue([write_backbone(home, name) for name in ("vit", "resnet")])
+    monkeypatch.setattr(host, "default_catalogue", lambda: own)
+    flowers = tmp_path / "flowers"
+    flowers.mkdir()
+    data.rename(flowers / "test")
+    pictures = {}
+    for number in range(12):
+        pictures[flowers / "val" / LABELS[number % 4] / f"{number}.png"] = paint(40, 40, seed=100 + number)
+    for path, picture in pictures.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(path)
+    words = ("evaluate", "--data", flowers, "--device", "cpu", "--collection", "tiny", "--fusion", "mean,stacking")
+    assert list(strict(run(capsys, *words, "--json"))["refused"]) == ["stacking"]
+    assert "not measured" in refused(capsys, *words, "--fit", flowers / "test")
+    assert not (tmp_path / "assets" / "fusion").exists()
+    document = strict(run(capsys, *words, "--fit", "--json"))
+    assert list(document["fusions"]) == ["mean", "stacking"] and not document["refused"] and document["pictures"] == 8
+    record = load_record(tmp_path / "assets" / "fusion" / "tiny.npz")
+    assert record.targets.tolist() == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3
+    with Models("cpu").use([own.get("tiny", ["vit"])[0]]) as (model,):
+        said = predict(model, model.pixels([load(path) for path in sorted(pictures)])).probabilities
+    np.testing.assert_allclose(np.exp(record.log_probabilities["vit"]), said, atol=1e-5)
 
 
 def test_evaluate_refuses(capsys, data):
