@@ -13,9 +13,12 @@ from tests import families
 from tests.conftest import TINY, everything_on, paint, subject_of
 from vitdemo import faithfulness as faith
 from vitdemo.errors import Cancelled, UnknownNameError, VitdemoError
-from vitdemo.explain import Subject
+from vitdemo.explain import Options, Subject
 from vitdemo.faithfulness import curves
 from vitdemo.faithfulness.cells import smoothed
+from vitdemo.models import Models
+from vitdemo.pipeline import Progress, Request, analyse
+from vitdemo.result import dumps, to_json
 from vitdemo.types import Heat, NotOffered, View
 from vitdemo.views import cells
 
@@ -92,6 +95,16 @@ def test_the_true_map_is_better_than_chance_and_its_opposite_worse(truth):
     assert judge.trust(heat_of(3 * truth + 7)).score == judge.trust(heat_of(truth)).score  # nothing but the order
     lone = faith.trust(linear(truth), heat_of(truth), settings=replace(NINE, random=16))
     assert lone.figures() == judge.trust(heat_of(truth)).figures()
+
+
+def test_two_classes_are_compared(truth):
+    """p(1) - p(0) = 2 p(1) - 1, so areas and scores follow."""
+    alone = faith.trust(linear(truth), heat_of(truth), settings=NINE)
+    compared = faith.trust(replace(linear(truth), against=0), heat_of(truth), settings=NINE)
+    assert compared.deletion == pytest.approx(2 * alone.deletion - 1, abs=1e-6)
+    assert compared.score == pytest.approx(2 * alone.score, abs=1e-6)
+    assert compared.floor.sd == pytest.approx(2 * alone.floor.sd, abs=1e-6)
+    assert compared.word == alone.word
 
 
 def test_above_and_below_the_blob_in_the_middle():
@@ -520,3 +533,67 @@ def test_randomisation_of_nothing_correlates_perfectly_and_of_everything_does_no
         faith.randomisation(subject.models, heat, lambda models: NotOffered("because"))
     with pytest.raises(VitdemoError, match="expected"):
         faith.randomisation(subject.models, heat, lambda models: heat_of(np.zeros((2, 2))))
+
+
+# in an analysis
+
+
+REQUEST = Request(
+    "tiny", ("vit", "resnet"), explanations=("rollout", "occlusion"), options=Options(patches=3, batch=64), trust=True
+)
+
+
+def test_an_analysis_judges_every_map_on_request(catalogue, picture):
+    models = Models("cpu", memory=1 << 30)
+    said: list[Progress] = []
+    mask = np.zeros((60, 80), dtype=bool)
+    mask[20:40, 30:50] = True
+    analysis = analyse(picture, replace(REQUEST, target="cat"), catalogue, models, said.append, {"cat": mask})
+    for name, maps in analysis.maps.items():
+        assert set(analysis.trust[name]) == {method for method, heat in maps.items() if isinstance(heat, Heat)}
+    shares = [one.done for one in said]
+    assert shares == sorted(shares) and shares[-1] < 1
+    judged = dict.fromkeys((one.subject, one.method) for one in said if one.stage == "judging")
+    assert list(judged) == [(name, method) for name, each in analysis.trust.items() for method in each]
+    assert {one.message for one in said} >= {"judging occlusion of fused", "rollout of vit"}
+    # by another route
+    with models.use(catalogue.get("tiny", REQUEST.backbones)) as loaded:
+        subject = subject_of(loaded, picture, target=2)
+        settings = faith.Settings(batch=64)
+        expected = faith.trust(subject, analysis.maps["fused"]["occlusion"], mask, settings)
+    found = analysis.trust["fused"]["occlusion"]
+    assert found.score == pytest.approx(expected.score, abs=1e-5)
+    assert (found.energy, found.pointing, found.word) == (expected.energy, expected.pointing, expected.word)
+    # without a mask of the target there is nothing to say about one
+    other = analyse(picture, replace(REQUEST, target="dog"), catalogue, models, masks={"cat": mask})
+    assert other.trust["vit"]["rollout"].energy is None
+    document = json.loads(dumps(to_json(analysis)))
+    assert document["trust"]["vit"]["rollout"]["word"] == analysis.trust["vit"]["rollout"].word
+    assert document["settings"]["trust"] is True
+
+
+def test_an_analysis_judges_nothing_unasked(catalogue, picture):
+    models = Models("cpu", memory=1 << 30)
+    analysis = analyse(picture, replace(REQUEST, trust=False), catalogue, models)
+    assert analysis.trust == {} and to_json(analysis)["trust"] == {}
+
+
+def test_judging_stops_and_leaves_nothing(catalogue, picture):
+    models = Models("cpu", memory=1 << 30)
+    said: list[Progress] = []
+    analyse(picture, REQUEST, catalogue, models, said.append)
+    with models.use(catalogue.get("tiny", REQUEST.backbones)) as loaded:
+        before = [everything_on(model.network) for model in loaded]
+    judging = [index for index, one in enumerate(said) if one.stage == "judging"]
+    for stop_at in judging[:: max(1, len(judging) // 8)]:
+        left = [stop_at]
+
+        def report(progress, left=left):
+            if not left[0]:
+                raise Cancelled("stopped")
+            left[0] -= 1
+
+        with pytest.raises(Cancelled):
+            analyse(picture, REQUEST, catalogue, models, report)
+    with models.use(catalogue.get("tiny", REQUEST.backbones)) as loaded:
+        assert [everything_on(model.network) for model in loaded] == before

@@ -76,14 +76,14 @@ class Cells:
         return Heat(np.asarray(values, dtype=np.float32).reshape(self.shape), signed=True, view=self.view)
 
     def probability(self, present: np.ndarray, tick: Tick = lambda: None) -> np.ndarray:
-        """The target's probability for each of B choices of cells.
+        """What the subject explains, the target's probability, for each of B choices of cells.
 
         Args:
             present: (B, n) bool.
             tick: called before each forward pass.
 
         Returns:
-            (B,) float64.
+            (B,) float64 in 0..1; less that of the class that the target is compared with, if any: -1..1.
         """
         parts = []
         for first in range(0, len(present), self.batch):
@@ -94,7 +94,7 @@ class Cells:
                     torch.where(keep.to(x.device)[:, index][:, None], x, blank)  # (b, 3, h_m, w_m)
                     for x, blank, index in zip(self.subject.pixels, self._blank, self._index, strict=True)
                 )
-                parts.append(self.subject.scorer(*inputs)[:, self.subject.target].double().cpu().numpy())
+                parts.append(self.subject.score(self.subject.scorer(*inputs)).double().cpu().numpy())
         return np.concatenate(parts) if parts else np.zeros(0)
 
 
