@@ -3,7 +3,17 @@
 `relevance` does so for one class."""
 
 from vitdemo.attention.recorder import HEAD_FUSIONS, Recorder
+from vitdemo.attention.relevance import gradient_rollout, gradients_of, relevance
 from vitdemo.attention.rollout import rollout
 from vitdemo.attention.tokens import Layout, layout_of
 
-__all__ = ["HEAD_FUSIONS", "Layout", "Recorder", "layout_of", "rollout"]
+__all__ = [
+    "HEAD_FUSIONS",
+    "Layout",
+    "Recorder",
+    "gradient_rollout",
+    "gradients_of",
+    "layout_of",
+    "relevance",
+    "rollout",
+]

@@ -43,7 +43,10 @@ def vision_transformer(body: nn.Module, size: tuple[int, int]) -> Layout | NotOf
         parallel.add(len(attentions))
     if not isinstance(body.patch_embed, (PatchEmbed, HybridEmbed)) or len(parallel) != 1:
         return NotOffered("its patches are not laid out on a plain grid")
-    return _stack(body, _grid(body.patch_embed, size), parallel.pop())
+    layers = _stack(body, _grid(body.patch_embed, size), parallel.pop())
+    if isinstance(body.patch_embed, HybridEmbed) and isinstance(layers, Layout):
+        return replace(layers, note="down to the tokens of its convolutional stem, no further")
+    return layers
 
 
 def distilled(body: nn.Module, size: tuple[int, int]) -> Layout | NotOffered:

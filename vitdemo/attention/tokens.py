@@ -27,7 +27,7 @@ class Layout:
     readout: tuple[int, ...]  # the tokens after the last layer that the head reads, averaged
     steps: tuple[Step, ...]  # first layer first
     kind: Literal["exact", "extension"] = "exact"  # the published definition, or derived from it
-    note: str = ""  # what an extension takes for granted
+    note: str = ""  # what is taken for granted, and how far it goes
 
     @property
     def prefix(self) -> int:
@@ -58,6 +58,11 @@ class Layout:
     def whole(self) -> bool:
         """Whether heads have to be kept apart while recording, because the model weighs them before they are used."""
         return any(step.gate is not None for step in self.attentions)
+
+    @property
+    def pools(self) -> bool:
+        """Whether the head reads all patches, not class tokens."""
+        return not any(step.spared for step in self.attentions if step.residual)
 
     @property
     def plain(self) -> bool:
