@@ -9,7 +9,9 @@ from PIL import Image
 from scipy.stats import bootstrap
 
 from tests.conftest import everything_on, paint, subject_of, write_backbone
-from vitdemo import samples, study
+from vitdemo import host, samples, study
+from vitdemo.__main__ import main
+from vitdemo.backbones import Catalogue
 from vitdemo.errors import Cancelled, UnknownNameError, VitdemoError
 from vitdemo.explain import EXPLANATIONS, Options, explain
 from vitdemo.faithfulness import Judge, Settings
@@ -346,3 +348,61 @@ def test_a_photograph_has_no_mask(loaded, photographs):
     values = study.values_of([study.ask(item, loaded[:1], PLAN)], "vit", "rollout")
     assert values["photo_deletion"] and not values["deletion"] and not values["pointing"]
     assert isinstance(explain("rollout", subject_of(loaded[2:], picture), PLAN.options), NotOffered)
+
+
+# the command
+
+
+@pytest.fixture
+def flower_catalogue(monkeypatch, flower_rows):
+    monkeypatch.setattr(host, "default_catalogue", lambda: Catalogue(flower_rows))
+
+
+def test_the_command_writes_the_document_and_the_table(flower_catalogue, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(study, "Plan", lambda pictures, seed: replace(PLAN, pictures=pictures, seed=seed))
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- explain -->\nold\n<!-- /explain -->\nafter\n")
+    results, log = tmp_path / "results" / "explanations.json", tmp_path / "log.jsonl"
+    words = ["evaluate", "--explain", "--pictures", "3", "--backbones", "vit", "--device", "cpu"]
+    words += ["--log", str(log), "--results", str(results), "--readme", str(readme)]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    document = json.loads(results.read_text())
+    assert document["command"].startswith("python -m vitdemo evaluate --explain")
+    assert document["pictures"] == {"one": 3, "two": 3, "photo": 0} and list(document["backbones"]) == ["vit"]
+    assert "3 one, 3 two, 0 photo" in printed and "Attention rollout" in printed
+    text = readme.read_text()
+    assert (
+        text.startswith("before\n<!-- explain -->\n| method | of |") and text.endswith("after\n") and "old" not in text
+    )
+    assert main([*words, "--json"]) == 0  # everything is in the log
+    assert json.loads(capsys.readouterr().out)["rows"] == document["rows"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--explain", "--fusion", "mean"], "--fusion has no meaning with --explain"),
+        (["--explain", "--limit", "3"], "--limit has no meaning"),
+        (["--explain", "--pictures", "-1"], "pictures is -1"),
+        (["--explain", "--backbones", "none"], "Unknown flowers backbone"),
+        (["--explain", "--readme", "nowhere.md"], "cannot be read"),
+        ([], "--data is missing"),
+    ],
+)
+def test_what_the_command_refuses(flower_catalogue, capsys, words, said, tmp_path):
+    log = tmp_path / "log.jsonl"
+    assert main(["evaluate", *words, "--device", "cpu", "--log", str(log)]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and said in err and err.count("\n") == 1
+    assert not log.exists()
+
+
+def test_the_command_says_what_maps_are_worth(flower_catalogue, tmp_path, capsys):
+    picture = tmp_path / "noise.png"
+    paint(60, 50).save(picture)
+    words = ["analyse", str(picture), "--backbones", "vit", "--explain", "rollout", "--trust", "--batch", "64"]
+    assert main([*words, "--device", "cpu", "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    document = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert f"rollout of vit: {document['trust']['vit']['rollout']['word']} (score" in printed

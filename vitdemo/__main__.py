@@ -157,7 +157,12 @@ def _add_analyse(commands) -> None:
         metavar="CLASS",
         help="explain this class, by name, number or rank (second, #2), instead of the fused first choice",
     )
-    parser.add_argument("--against", metavar="CLASS", help="compare it with this class: what speaks for one or the other")
+    parser.add_argument(
+        "--against", metavar="CLASS", help="compare it with this class: what speaks for one or the other"
+    )
+    parser.add_argument(
+        "--trust", action="store_true", help="judge every map too, beside random ones: see result.json; takes longer"
+    )
     options = parser.add_argument_group("options of the explanations", "methods lists their defaults and limits")
     for name, (kind, text) in OPTIONS.items():
         options.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=METAVARS[kind], help=text)
@@ -186,6 +191,7 @@ def analyse(args: argparse.Namespace) -> None:
         target=args.target,
         against=args.against,
         options=Options(**{name: value for name, value in given.items() if value is not None}),
+        trust=args.trust,
     )
     pipeline.check(request, catalogue)
     display = (args.scale, args.colour_map, args.opacity)
@@ -255,6 +261,11 @@ def _summary(analysis) -> str:
     for subject, each in analysis.maps.items():
         refused = {method: heat.reason for method, heat in each.items() if isinstance(heat, NotOffered)}
         lines += [f"no {method} of {subject}: {reason}" for method, reason in refused.items()]
+    for subject, each in analysis.trust.items():
+        lines += [
+            f"{method} of {subject}: {trust.word} (score {trust.score:+.2f}, chance ±{trust.floor.margin:.2f})"
+            for method, trust in each.items()
+        ]
     return "\n".join("  " + line for part in lines for line in part.splitlines())
 
 
@@ -378,13 +389,30 @@ def _add_evaluate(commands) -> None:
         "ECE: expected calibration error, 15 bins; multiply-adds and ms: the forward pass of one picture, a fusion's\n"
         "with those of its members; ratio: of ms to those of the plain ViT, or else of the first backbone. Computed\n"
         "on the processor unless --device says otherwise, so that the figures come out the same again.\n\n"
-        "example:\n  python -m vitdemo evaluate --data flowers --results assets/results/flowers.json",
+        "example:\n  python -m vitdemo evaluate --data flowers --results assets/results/flowers.json\n\n"
+        "With --explain the explanations are measured instead, on pictures that are drawn with a mask for every\n"
+        "flower and, if there is --data, on some photographs: does a map lie on the flower that it explains? It\n"
+        "takes about 20 minutes, and goes on where it stopped.\n\n"
+        "example:\n  python -m vitdemo evaluate --explain --results assets/results/explanations.json",
     )
     parser.add_argument(
-        "--data", required=True, type=Path, metavar="DIR", help="DIR/CLASS/*.jpg or DIR/test/CLASS/*.jpg"
+        "--data", type=Path, metavar="DIR", help="DIR/CLASS/*.jpg or DIR/test/CLASS/*.jpg; needed without --explain"
     )
     parser.add_argument("--collection", default="flowers", metavar="NAME", help="backbones that share classes: flowers")
     parser.add_argument("--backbones", type=_names, metavar="A,B,…", help="of that collection; all unless given")
+    parser.add_argument("--explain", action="store_true", help="measure the explanations, on drawn pictures with masks")
+    parser.add_argument(
+        "--pictures", type=int, default=200, metavar="N", help="--explain: with one flower, and with two"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="--explain: of the drawn pictures; 0")
+    parser.add_argument(
+        "--log",
+        type=Path,
+        default=Path("out/explanations.jsonl"),
+        metavar="FILE",
+        help="--explain: a line for every picture, to go on from; out/explanations.jsonl",
+    )
+    parser.add_argument("--fresh", action="store_true", help="--explain: begin a new log, even if there is one")
     parser.add_argument("--fusion", type=_names, metavar="A,B,…", help="all unless given")
     parser.add_argument("--batch", type=int, default=32, metavar="N", help="pictures in one forward pass; 32")
     parser.add_argument("--limit", type=int, metavar="N", help="only so many pictures, spread over the classes")
@@ -405,6 +433,10 @@ def _add_evaluate(commands) -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     """Prints the measured table."""
+    if args.explain:
+        return study(args)
+    if args.data is None:
+        raise VitdemoError("--data is missing; expected a folder with one folder per class, or --explain.")
     from vitdemo import evaluate as measure
     from vitdemo.fusion import FUSIONS
     from vitdemo.models import labels_of
@@ -448,6 +480,43 @@ def evaluate(args: argparse.Namespace) -> None:
     print(f"{result.pictures} pictures, {result.device}, in batches of {result.batch}\n{table(lines)}")
     for name, reason in result.groups["fusions"].refused.items():
         print(f"no {name}: {reason}")
+
+
+def study(args: argparse.Namespace) -> None:
+    """Prints the table of explanations."""
+    from vitdemo import study as measure
+    from vitdemo.evaluate import measured_folder
+    from vitdemo.models import labels_of
+    from vitdemo.result import dumps
+
+    for flag in ("fusion", "fit", "limit"):
+        if getattr(args, flag) is not None:
+            raise VitdemoError(f"--{flag} has no meaning with --explain; allowed: --pictures, --seed, --log, --fresh.")
+    _check_readme(args, "explain")
+    plan = measure.Plan(pictures=args.pictures, seed=args.seed)
+    catalogue, models = host.catalogue(args), host.models(args)
+    rows = catalogue.members(args.collection)
+    rows = rows if args.backbones is None else catalogue.get(args.collection, args.backbones)
+    for flag in ("results", "log"):
+        if file := getattr(args, flag):
+            _check_writable(file.parent, f"--{flag}")
+    folder = None if args.data is None else measured_folder(args.data, labels_of(rows[0]))
+    with _status() as say:
+        document = measure.study(
+            plan, rows, models, args.log, folder, args.fresh, lambda done, of, what: say(f"{done} of {of}: {what}")
+        )
+    document = {"command": shlex.join(["python", "-m", "vitdemo", *args.words]), **document}
+    lines = measure.table(document)
+    if args.results:
+        _write(args.results.parent, iter([(args.results.name, f"{dumps(document)}\n".encode())]))
+    if args.readme:
+        _into_readme(args.readme, "explain", lines)
+    if args.json:
+        return _print_json(document)
+    counts = ", ".join(f"{count} {kind}" for kind, count in document["pictures"].items())
+    print(f"pictures: {counts}; {document['device']}\n{table(lines)}")
+    for one in document["refused"]:
+        print(f"no {one['method']} of {one['subject']}: {one['reason']}")
 
 
 def _add_train(commands) -> None:

@@ -38,8 +38,8 @@ NEGLIGIBLE = 0.005  # of probability: less than the page shows, and no reason to
 
 @dataclass(frozen=True)
 class Curve:
-    """The target's probability (or, compared with another class, by how much it is more probable: -1..1) while cells are
-    hidden or shown."""
+    """The target's probability while cells are hidden or shown; compared with another class, by how much it is more
+    probable, -1..1."""
 
     shares: np.ndarray  # (P,) share of the cells hidden (deletion) or shown (insertion), from 0 to 1
     values: np.ndarray  # (P,) probability
