@@ -1,12 +1,15 @@
 """The page without a browser: texts, links, rendering, handlers, cancelling."""
 
+import asyncio
 import re
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qsl
 
 import gradio as gr
+import numpy as np
 import pytest
 
 from tests.conftest import paint
@@ -15,13 +18,15 @@ from vitdemo.backbones import default_catalogue
 from vitdemo.draw import SCALES
 from vitdemo.errors import Cancelled
 from vitdemo.explain import EXPLANATIONS, Options
-from vitdemo.fusion import FUSIONS
+from vitdemo.fusion import FUSIONS, evidence_of
 from vitdemo.models import Models
 from vitdemo.pipeline import Progress, Request, analyse
+from vitdemo.ui import compare, measured, permalink, render
 from vitdemo.ui import handlers as handlers_module
-from vitdemo.ui import permalink, render
-from vitdemo.ui.handlers import OPTIONS, PLAIN, RESULTS, Handlers, request_of, values_of
-from vitdemo.ui.page import build
+from vitdemo.ui.early import Early
+from vitdemo.ui.fields import controls, families, fusion_controls, fusion_groups, request_of, values_of
+from vitdemo.ui.handlers import RESULTS, Handlers
+from vitdemo.ui.page import TABS, build
 from vitdemo.ui.text import LANGUAGES, language_of, speaker, translated, zh
 from vitdemo.ui.work import Run
 
@@ -45,12 +50,17 @@ def test_languages_have_the_same_keys_and_gaps():
         assert gaps[0] == gaps[1], key
 
 
+BESIDES = ("info", "about", "reading", "words")  # texts that belong to another text
+
+
 def is_used(key: str, source: str) -> bool:
-    """In quotes, or as one of a family: f"scale.{name}", or f"{key}.info" of a key in quotes."""
+    """In quotes, or as one of a family: f"scale.{name}", or f"{key}.info" of a key that is used."""
     family, _, last = key.rpartition(".")
     quoted = re.search(rf"""["']{re.escape(key)}["']""", source)
-    of_family = family and re.search(rf"""["']{re.escape(family)}\.{{|titled\("{re.escape(family)}\"""", source)
-    return bool(quoted or of_family or (last == "info" and is_used(family, source)))
+    of_family = family and re.search(
+        rf"""["']{re.escape(family)}\.{{|(?:titled\(say, |radio\()"{re.escape(family)}\"""", source
+    )
+    return bool(quoted or of_family or (last in BESIDES and is_used(family, source)))
 
 
 def test_no_text_is_left_over():
@@ -77,6 +87,11 @@ def test_every_registry_entry_speaks_every_language():
 )
 def test_language_follows_the_browser(header, language):
     assert language_of(header) == language
+
+
+@pytest.mark.parametrize(("chosen", "language"), [("en", "en"), ("zh", "zh-CN"), ("", "zh-CN"), ("<script>", "zh-CN")])
+def test_a_link_chooses_the_language(chosen, language):
+    assert language_of("zh-CN", chosen) == language
 
 
 # Links
@@ -114,7 +129,19 @@ def test_link_with_nonsense_is_ignored_by_name(catalogue, query, ignored):
 def test_settings_and_request_are_one():
     request = Request("tiny", ("vit",), "vote", ("rollout",), "bee", Options(steps=7, noise=0.5))
     assert request_of(tuple(values_of(request))) == request
-    assert len(values_of(request)) == len(PLAIN) + len(OPTIONS)
+    assert len(values_of(request)) == len(controls())
+
+
+def test_groups_hold_every_name_once():
+    assert sorted(name for names in families().values() for name in names) == sorted(EXPLANATIONS.names())
+    assert sorted(name for names in fusion_groups().values() for name in names) == sorted(FUSIONS.names())
+    assert set(fusion_groups()["fitted"]) == {fusion.name for fusion in FUSIONS if fusion.fitted}
+
+
+def test_one_fusion_of_all_groups_is_chosen():
+    for name in FUSIONS.names():
+        values = dict(zip(controls(), values_of(Request("tiny", ("vit",), name)), strict=True))
+        assert [values[control] for control in fusion_controls() if values[control]] == [name]
 
 
 # Rendering
@@ -122,8 +149,6 @@ def test_settings_and_request_are_one():
 
 def test_labels_are_escaped(analysis):
     evil = '<img src=x onerror="alert(1)">'
-    from dataclasses import replace
-
     bad = replace(analysis, labels=(evil,) * 4)
     colours = render.colours_of(["vit", "resnet"])
     html = render.answer(bad, speaker("en"), colours) + render.maps(bad, speaker("en"), "en", colours, "each", "magma")
@@ -300,8 +325,137 @@ def test_slow_settings_wait_for_the_button(page, file):
 
 def test_opening_follows_the_link(page):
     opened = page.open(Visitor(backbones="resnet", fusion="vote", sample="nowhere"))
-    assert opened[PLAIN.index("backbones")]["value"] == ["resnet"] and opened[PLAIN.index("fusion")] == "vote"
+    opened_settings = dict(zip(controls(), opened[: len(controls())], strict=True))
+    assert opened_settings["backbones"]["value"] == ["resnet"] and opened_settings["fusion.simple"]["value"] == "vote"
     assert "sample" in opened[-1] and opened[-2].endswith("one.png")
+
+
+@pytest.fixture
+def unrecorded(monkeypatch):
+    """Nobody knows what the backbones said of validation pictures."""
+
+    def evidence(rows):
+        return replace(evidence_of(rows), record=None, fingerprints=())
+
+    monkeypatch.setattr(handlers_module, "evidence_of", evidence)
+    monkeypatch.setattr(compare, "evidence_of", evidence)
+
+
+def test_fusions_that_refuse_are_not_offered_and_say_why(page, unrecorded):
+    request = Visitor()
+    first = page.pick_backbones("tiny", ["vit", "resnet"], request, "geometric", None)
+    simple, fitted, hint = first
+    assert simple["value"] == "geometric" and fitted["value"] is None
+    refused = page.refused("tiny", ["vit", "resnet"])
+    assert set(refused) == set(fusion_groups()["fitted"])
+    assert fitted["choices"] == [] and not fitted["visible"]
+    assert all(LANGUAGES["en"][f"fusion.{name}"] in hint for name in refused)
+    assert hint.count("has to learn from validation pictures") == 1
+    assert not re.search("[A-Za-z]{4}", translated(refused["stacking"].removeprefix("Stacking "), "zh-CN"))
+
+
+def test_a_refused_fusion_gives_way_to_the_first(page, unrecorded):
+    simple, _, hint = page.pick_fusion("stacking", "tiny", ["vit"], Visitor())
+    assert simple["value"] == page.start().fusion and LANGUAGES["en"]["fusion.mean.sentence"] in hint
+
+
+def test_no_backbone_refuses_no_fusion(page):
+    assert page.refused("tiny", []) == {} and page.refused("tiny", ["unheard"]) == {}
+
+
+def test_the_links_language_is_spoken(page, file):
+    shown = last(run(page, file, visitor=Visitor("en", lang="zh")))
+    assert "不透明度" not in shown["answer"] and "权重" in shown["answer"]
+
+
+# Comparing
+
+
+def test_every_fusion_stands_beside_the_others(analysis):
+    every = compare.fusions_of(analysis)
+    assert list(every) == FUSIONS.names() and every["mean"] is analysis.fused
+    probabilities = np.stack([each.probabilities for each in analysis.predictions])
+    expected = np.exp(np.log(probabilities.astype(float)).mean(0)[0])
+    assert every["geometric"].probabilities == pytest.approx(expected / expected.sum(), abs=1e-6)
+    html = compare.side_by_side(analysis, render.colours_of(["vit", "resnet"]), speaker("en"), "en")
+    assert html.count("<tr") == 1 + len(FUSIONS) and html.count('class="chosen"') == 1
+    assert html.count('class="refused"') == 1 and "it reads maps from inside" in html  # multi-scale fusion
+
+
+def test_every_fusion_that_refuses_says_why(analysis, unrecorded):
+    html = compare.side_by_side(analysis, render.colours_of(["vit", "resnet"]), speaker("en"), "en")
+    assert html.count('class="refused"') == len(fusion_groups()["fitted"]) and "validation pictures" in html
+
+
+def test_comparing_asks_no_model(analysis, monkeypatch):
+    monkeypatch.setattr("vitdemo.models.Network.forward", lambda *args: pytest.fail("a forward pass"))
+    monkeypatch.setattr("vitdemo.models.Network.embed", lambda *args: pytest.fail("a forward pass"))
+    compare.fusions_of(analysis)
+
+
+def test_one_backbone_has_nothing_to_compare(catalogue, models, picture):
+    one = analyse(picture, Request("tiny", ("vit",), "mean", ()), catalogue, models)
+    assert "nothing to fuse" in compare.side_by_side(one, render.colours_of(["vit"]), speaker("en"), "en")
+
+
+def scores(value: float, low: float, high: float, **more) -> dict:
+    bins = [{"confidence": 0.9, "accuracy": 0.8, "count": 30}, {"confidence": 0.5, "accuracy": 0.6, "count": 10}]
+    empty = [{"confidence": 0.0, "accuracy": 0.0, "count": 0}] * 13
+    return {
+        "family": "ViT", "parameters": 2_800_000, "multiply_adds": 280_000_000, "nll": 0.4, "ece": 0.1,
+        "top1": {"value": value, "low": low, "high": high}, "milliseconds": {"1": 8.0, "32": 4.0},
+        "reliability": bins + empty, "student_of": [], **more,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def figures() -> dict:
+    gain = {"value": -0.01, "low": -0.03, "high": 0.01}
+    fused = {"mean": scores(0.87, 0.84, 0.9, gain=gain), "vote": scores(0.88, 0.85, 0.9, gain=gain)}
+    return {
+        "version": 2, "collection": "tiny", "pictures": 40, "labels": ["ant", "bee"], "command": "evaluate",
+        "backbones": {"vit": scores(0.76, 0.72, 0.8), "resnet": scores(0.88, 0.85, 0.91, student_of=["vit"])},
+        "fusions": fused, "fusions_suggested": {}, "best_single": "resnet",
+        "disagreement": {
+            "names": ["vit", "resnet"],
+            "differ": [[0, 0.2], [0.2, 0]], "both_wrong": [[0, 0.08], [0.08, 0]],
+            "error_correlation": [[1, 0.35], [0.35, 1]],
+        },
+    }  # fmt: skip
+
+
+def test_no_gain_beyond_doubt_is_said_plainly(figures):
+    assert "For no fusion of all backbones" in measured.intro(figures, "fusions", speaker("en"))
+    figures["fusions"]["vote"]["gain"] = {"value": 0.03, "low": 0.01, "high": 0.05}
+    figures["fusions"]["mean"]["gain"] = {"value": -0.03, "low": -0.05, "high": -0.01}
+    said = measured.intro(figures, "fusions", speaker("en"))
+    assert "above zero): Majority vote." in said and "Worse by more than chance explains: Mean." in said
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_measured_figures_are_shown_as_they_are(figures, language):
+    say, colours = speaker(language), render.colours_of(["vit", "resnet"])
+    table = measured.table(figures, "fusions", colours, say)
+    for text in ("88.0 %", "85.0–91.0", "-1.0", "-3.0 … +1.0", "280 M", "0.400"):
+        assert text in table
+    for kind in measured.COSTS:
+        chart = measured.accuracy_chart(figures, "fusions", kind, colours, say)
+        assert chart.count("<svg") == 2 and chart.count('class="mark"') == 8
+    assert "8 %" in measured.matrix(figures, "both_wrong", colours, say)
+    assert "0.35" in measured.matrix(figures, "error_correlation", colours, say)
+
+
+def test_too_sure_is_called_too_sure(figures):
+    """30 answers 10 points too sure and 10 answers 10 points too shy make 5 points too sure."""
+    drawn = measured.reliability_chart(figures, "fusions", "vit", render.colours_of(["vit"]), speaker("en"))
+    assert "vit is too sure of itself, by 5.0 points on average." in drawn and drawn.count('class="mark"') == 2
+
+
+def test_figures_that_are_not_there_say_so(page, tmp_path):
+    assert measured.read("tiny", tmp_path) is None
+    for content in ("{", "[]", '{"version": 1}'):
+        (tmp_path / "tiny.json").write_text(content)
+        assert measured.read("tiny", tmp_path) is None
 
 
 # Cancelling
@@ -377,6 +531,33 @@ def test_cancel_ends_the_run_of_its_own_session(page, file):
 
 
 # The whole
+
+
+def test_the_early_script_stands_first_in_the_page():
+    async def page(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", scope["kind"])]})
+        await send({"type": "http.response.body", "body": b"<html><head><title>a</title></head>"})
+
+    def sent(kind: bytes) -> bytes:
+        messages = []
+
+        async def send(message):
+            messages.append(message)
+
+        scope = {"type": "http", "method": "GET", "kind": kind}
+        asyncio.run(Early(page, "begin()")(scope, None, send))
+        return messages[-1]["body"]
+
+    assert sent(b"text/html; charset=utf-8").startswith(b"<html><head><script>begin()</script><title>")
+    assert b"begin" not in sent(b"application/json")
+
+
+def test_every_tab_has_its_name_in_every_language(page):
+    built = build(page)
+    tabs = [block.id for block in built.blocks.values() if isinstance(block, gr.Tab)]
+    assert tabs == list(TABS)
+    for texts in LANGUAGES.values():
+        assert all(texts[f"tab.{name}"] for name in TABS)
 
 
 def test_page_builds_without_loading_a_model(page):

@@ -9,7 +9,7 @@ import secrets
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -19,19 +19,19 @@ from vitdemo import images, result
 from vitdemo.backbones import Backbone, Catalogue
 from vitdemo.errors import Cancelled, PictureError, VitdemoError
 from vitdemo.explain import EXPLANATIONS, Options
+from vitdemo.fusion import FUSIONS, evidence_of
 from vitdemo.models import Models, is_here, labels_of
 from vitdemo.pipeline import Analysis, Progress, Request, analyse, check, first_name
 from vitdemo.ui import permalink, render
-from vitdemo.ui.text import Say, language_of, speaker
+from vitdemo.ui.fields import controls, fusion_groups, request_of, values_of
+from vitdemo.ui.text import Say
+from vitdemo.ui.visitor import language, say_to
 from vitdemo.ui.work import Run
 
 log = logging.getLogger(__name__)
 
-# The settings on the page, in the order in which the page hands them over: a request's fields, then its options'.
-PLAIN = ("collection", "backbones", "fusion", "explanations", "target")
-OPTIONS = ("head_fusion", "discard", "baseline", "steps", "samples", "noise", "patches")
 # What a run changes on the page, in order.
-RESULTS = ("status", "answer", "maps", "analysis", "analyse", "query")
+RESULTS = ("status", "answer", "maps", "analysis", "analyse", "query", "done")
 QUICK = 2.0  # seconds; a changed setting that takes longer waits for the button
 KEPT_SAMPLES = 16  # analyses of samples that are kept for the next visitor
 
@@ -39,28 +39,6 @@ KEPT_SAMPLES = 16  # analyses of samples that are kept for the next visitor
 def changes(**given) -> list:
     """The results that change, the others left as they are."""
     return [given.get(name, gr.skip()) for name in RESULTS]
-
-
-def request_of(values: tuple) -> Request:
-    """The settings on the page as a request.
-
-    Raises:
-        VitdemoError: a value is not allowed.
-    """
-    collection, backbones, fusion, explanations, target = values[: len(PLAIN)]
-    usual = Options()
-    given = {
-        name: type(getattr(usual, name))(value)
-        for name, value in zip(OPTIONS, values[len(PLAIN) :], strict=True)
-        if value is not None
-    }
-    return Request(collection, tuple(backbones), fusion, tuple(explanations), target or None, Options(**given))
-
-
-def values_of(request: Request) -> list:
-    """The other way round."""
-    plain = [request.collection, list(request.backbones), request.fusion, list(request.explanations)]
-    return [*plain, request.target or "", *(getattr(request.options, name) for name in OPTIONS)]
 
 
 class Handlers:
@@ -104,38 +82,68 @@ class Handlers:
 
     def open(self, request: gr.Request) -> list:
         """Settings, sample and picture that the link asks for: [*settings, hint, gallery, sample, picture, status]."""
-        say = _say(request)
+        say = say_to(request)
         known = {name for each in self.samples.values() for name in each}
         wanted, sample, ignored = permalink.from_query(
             dict(request.query_params), self.catalogue, self.start(), dict.fromkeys(known)
         )
         own = self.samples.get(wanted.collection, {})
         sample = sample if sample in own else next(iter(own), "")
-        values = values_of(wanted)
-        values[PLAIN.index("backbones")] = self._offer(wanted.collection, list(wanted.backbones), say)
-        values[PLAIN.index("target")] = self._targets(wanted.collection, wanted.target or "", say)
+        fusions, hint = self._fusions(wanted.fusion, wanted.collection, wanted.backbones, request)
+        values = dict(zip(controls(), values_of(wanted), strict=True)) | fusions
+        values["backbones"] = self._offer(wanted.collection, list(wanted.backbones), say)
+        values["target"] = self._targets(wanted.collection, wanted.target or "", say)
         told = say("link_ignored", what=", ".join(ignored)) if ignored else ""
         if told:
             gr.Warning(told)  # the status below the title soon speaks of the analysis
         gallery = gr.update(value=self.gallery(wanted.collection))
         picture = str(own[sample]) if sample else None
-        return [*values, render.hint(wanted.fusion, say), gallery, sample, picture, render.notice(told)]
+        return [*values.values(), hint, gallery, sample, picture, render.notice(told)]
 
-    def pick_collection(self, collection: str, request: gr.Request) -> list:
-        """Backbones, targets and samples of another collection: [backbones, target, gallery]."""
-        say = _say(request)
-        chosen = self.catalogue.suggested(collection)
+    def pick_collection(self, collection: str, request: gr.Request, *chosen: str | None) -> list:
+        """What another collection offers: [backbones, target, gallery, *fusions, hint]."""
+        say = say_to(request)
+        names = self.catalogue.suggested(collection)
+        fusions, hint = self._fusions(next(filter(None, chosen), ""), collection, names, request)
+        offered = self._offer(collection, names, say)
         gallery = gr.update(value=self.gallery(collection))
-        return [self._offer(collection, chosen, say), self._targets(collection, "", say), gallery]
+        return [offered, self._targets(collection, "", say), gallery, *fusions.values(), hint]
+
+    def pick_backbones(self, collection: str, names: list[str], request: gr.Request, *chosen: str | None) -> list:
+        """The fusions that are offered for other backbones: [*fusions, hint]."""
+        fusions, hint = self._fusions(next(filter(None, chosen), ""), collection, names, request)
+        return [*fusions.values(), hint]
+
+    def pick_fusion(self, fusion: str, collection: str, names: list[str], request: gr.Request) -> list:
+        """One fusion chosen, and no other: [*fusions, hint]."""
+        fusions, hint = self._fusions(fusion, collection, names, request)
+        return [*fusions.values(), hint]
+
+    def refused(self, collection: str, names: Sequence[str]) -> dict[str, str]:
+        """Why some fusions are not offered for these backbones, by name."""
+        try:
+            evidence = evidence_of(self.catalogue.get(collection, names))
+        except VitdemoError:  # none is ticked, and a run will say so
+            return {}
+        return {fusion.name: reason for fusion in FUSIONS if (reason := fusion.refuse(evidence))}
+
+    def _fusions(self, chosen: str, collection: str, names: Sequence[str], request: gr.Request) -> tuple[dict, str]:
+        """What each control of fusions offers, by its name, and the sentences below them."""
+        say, refused = say_to(request), self.refused(collection, names)
+        if not chosen or chosen in refused:
+            chosen = self.start().fusion
+        updates = {}
+        for group, members in fusion_groups().items():
+            offered = [(say(f"fusion.{name}"), name) for name in members if name not in refused]
+            value = chosen if chosen in members else None
+            updates[f"fusion.{group}"] = gr.update(choices=offered, value=value, visible=bool(offered))
+        return updates, render.hint(chosen, refused, say, language(request))
 
     def _offer(self, collection: str, chosen: list[str], say: Say) -> dict:
         return gr.update(choices=self.choices(collection, say), value=chosen)
 
     def _targets(self, collection: str, target: str, say: Say) -> dict:
         return gr.update(choices=[(say("target.top"), ""), *self.labels(collection)], value=target)
-
-    def pick_fusion(self, fusion: str, request: gr.Request) -> str:
-        return render.hint(fusion, _say(request))
 
     def pick_sample(self, collection: str, event: gr.SelectData) -> list:
         """[sample's name, its picture]."""
@@ -153,7 +161,7 @@ class Handlers:
 
     def run(self, request: gr.Request, picture, sample, scale, colours, last, *values) -> Iterator[list]:
         """Analyses and shows; what was there before stays until there is something new."""
-        say, language = _say(request), _language(request)
+        say, spoken = say_to(request), language(request)
         self._stop(request)
         run = None
         if picture is None:
@@ -163,7 +171,7 @@ class Handlers:
             wanted, _ = self._wanted(values)
             key = (sample, wanted)
             if sample and key in self._opened:
-                yield self._shown(self._opened[key], sample, scale, colours, say, language)
+                yield self._shown(self._opened[key], sample, scale, colours, say, spoken)
                 return
 
             def work(report):
@@ -179,7 +187,7 @@ class Handlers:
                     yield changes(status=render.working(now, say), answer=answer)
                 else:
                     self._remember(key, now)
-                    yield self._shown(now, sample, scale, colours, say, language)
+                    yield self._shown(now, sample, scale, colours, say, spoken)
         except Cancelled:
             yield changes(status=render.notice(say("cancelled")))
         except VitdemoError as error:
@@ -198,10 +206,10 @@ class Handlers:
         except VitdemoError as error:
             yield changes(status=render.notice(str(error), "error"))
             return
-        label = self._button(wanted, rows, last, _say(request))
+        label = self._button(wanted, rows, last, say_to(request))
         if label and not (sample and (sample, wanted) in self._opened):
             self._stop(request)
-            stale = render.notice(_say(request)("stale", button=label), "stale")
+            stale = render.notice(say_to(request)("stale", button=label), "stale")
             yield changes(status=stale if last else gr.skip(), analyse=gr.update(value=label))
         else:
             yield from self.run(request, picture, sample, scale, colours, last, *values)
@@ -232,24 +240,26 @@ class Handlers:
                 self._opened.popitem(last=False)
 
     def _answer(self, analysis: Analysis, sample: str, say: Say) -> str:
-        return render.answer(analysis, say, self._colours(analysis), sample)
+        return render.answer(analysis, say, self.colours(analysis), sample)
 
-    def _colours(self, analysis: Analysis) -> dict[str, str]:
+    def colours(self, analysis: Analysis) -> dict[str, str]:
+        """Each backbone's colour, the same everywhere on the page."""
         return render.colours_of(self.names(analysis.request.collection))
 
-    def _shown(self, analysis: Analysis, sample: str, scale: str, colours: str, say: Say, language: str) -> list:
+    def _shown(self, analysis: Analysis, sample: str, scale: str, colours: str, say: Say, spoken: str) -> list:
         return changes(
             status="",
             answer=self._answer(analysis, sample, say),
-            maps=render.maps(analysis, say, language, self._colours(analysis), scale, colours),
+            maps=render.maps(analysis, say, spoken, self.colours(analysis), scale, colours),
             analysis=analysis,
             analyse=gr.update(value=say("analyse")),
             query=permalink.to_query(analysis.request, sample),
+            done=secrets.token_hex(4),
         )
 
     def cancel(self, request: gr.Request) -> str:
         """Ends the visitor's running work; the status."""
-        return render.notice(_say(request)("cancelled")) if self._stop(request) else gr.skip()
+        return render.notice(say_to(request)("cancelled")) if self._stop(request) else gr.skip()
 
     def _stop(self, request: gr.Request) -> bool:
         """Cancels the session's run, and says whether there was one going on."""
@@ -263,7 +273,7 @@ class Handlers:
         """The same maps in other colours: no model is asked."""
         if analysis is None:
             return gr.skip()
-        return render.maps(analysis, _say(request), _language(request), self._colours(analysis), scale, colours)
+        return render.maps(analysis, say_to(request), language(request), self.colours(analysis), scale, colours)
 
     # Files to take home
 
@@ -315,14 +325,6 @@ class Handlers:
             raise gr.Error(str(error), print_exception=False) from error
         figure = _file(analysis, "png", lambda: result.figure(analysis))
         return result.to_json(analysis, Path(picture).name), figure, self.maps_file(analysis)
-
-
-def _language(request: gr.Request) -> str:
-    return language_of(request.headers.get("accept-language"))
-
-
-def _say(request: gr.Request) -> Say:
-    return speaker(_language(request))
 
 
 def _cost(request: Request, rows) -> float:

@@ -19,13 +19,14 @@ from vitdemo.pipeline import FUSED, Analysis, Progress, first_name
 from vitdemo.types import Heat, NotOffered
 from vitdemo.ui.text import Say, translated
 
-# Okabe and Ito's colours, safe for the colour-blind; the fusion has the text's own colour
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#999999")
+# Okabe and Ito's colours, safe for the colour-blind, with a yellow that can be seen on white, and one more; a name
+# always stands beside a colour. The fusion has the text's own.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#A89B00", "#8A63D2")
 SIDE = 320  # pixels on the long side of a map on the page
 
 
 def colours_of(names: Sequence[str]) -> dict[str, str]:
-    """A colour for each backbone of a collection, by name; they begin again after eight. The fusion has the text's."""
+    """A colour for each backbone of a collection, by name; they begin again after nine. The fusion has the text's."""
     return {FUSED: "var(--body-text-color)"} | {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(names)}
 
 
@@ -215,17 +216,33 @@ def notice(text: str, kind: str = "") -> str:
     return f'<div class="status {kind}" role="{role}">{escape(text)}</div>' if text else ""
 
 
-def hint(fusion: str, say: Say) -> str:
-    """What the chosen fusion does, and its formula."""
+def hint(fusion: str, refused: Mapping[str, str], say: Say, language: str) -> str:
+    """What the chosen fusion does, and its formula; then which fusions are not offered, and why."""
     entry = FUSIONS.get(fusion)
     return (
         f'<p class="hint">{escape(say(f"fusion.{fusion}.sentence"))} <code>{escape(entry.formula)}</code>'
-        f"{'<br><cite>' + escape(entry.paper) + '</cite>' if entry.paper else ''}</p>"
+        f"{'<br><cite>' + escape(entry.paper) + '</cite>' if entry.paper else ''}</p>{refusals(refused, say, language)}"
     )
 
 
+def refusals(refused: Mapping[str, str], say: Say, language: str) -> str:
+    """Which fusions are not offered, and why, the same reason only once."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in refused.items():
+        reasons.setdefault(why_not(name, reason, language), []).append(say(f"fusion.{name}"))
+    return "".join(
+        f'<p class="hint">{escape(say("fusions.refused", names=say("comma").join(names), reason=reason))}</p>'
+        for reason, names in reasons.items()
+    )
+
+
+def why_not(fusion: str, reason: str, language: str) -> str:
+    """A refusal without the fusion's name, in the language."""
+    return translated(reason.removeprefix(f"{FUSIONS.get(fusion).title} "), language)
+
+
 def backbone_label(row: Backbone, here: bool, say: Say) -> str:
-    """A backbone in one line: family, number of weights, size of the file, and whether it has to be fetched."""
+    """A backbone in one line: family, number of weights, and whether it is here or how much has to be fetched."""
     place = say("backbone.here" if here else "backbone.download", megabytes=f"{row.megabytes:.0f}")
     return f"{row.name} · {row.family} · {say('backbone.weights', millions=f'{row.parameters / 1e6:.1f}')} · {place}"
 

@@ -6,6 +6,7 @@ same choice: the link's `lang`, or else the language that the browser asks for.
 A new fusion or method has its English text in its registry, and needs one line in `zh.FUSIONS` or `zh.METHODS`.
 """
 
+import re
 from collections.abc import Callable
 
 from vitdemo.explain import BASELINES, EXPLANATIONS
@@ -67,4 +68,6 @@ def translated(reason: str, language: str) -> str:
     if language == "zh-CN":
         for english, chinese in zh.REASONS.items():
             reason = reason.replace(english, chinese)
+        for english, chinese in zh.PATTERNS.items():
+            reason = re.sub(english, chinese, reason)
     return reason

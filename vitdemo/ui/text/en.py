@@ -17,7 +17,7 @@ TEXT = {
     "backbones": "Backbones",
     "backbones.info": "Trained networks that each give an answer of their own.",
     "backbone.weights": "{millions} M weights",
-    "backbone.here": "{megabytes} MB, here",
+    "backbone.here": "here",
     "backbone.download": "fetches {megabytes} MB once",
     "fusion": "Fusion",
     "fusion.info": "How several answers become one.",
@@ -98,4 +98,112 @@ TEXT = {
         "unsigned maps run from dark to bright. Maps of single pixels are smoothed a little to be seen; raw values are "
         "in the downloads."
     ),
+    "other_language": "中文",
+    "look": "Dark",
+    "projector": "Projector",
+    "tab.analyse": "Analyse",
+    "tab.compare": "Compare",
+    "group.simple": "simple",
+    "group.fitted": "fitted on pictures set aside",
+    "fusions.refused": "Not offered: {names} ({reason})",
+    "family.attention": "from attention",
+    "family.gradient": "from gradients",
+    "family.perturbation": "by hiding parts",
+    "family.cam": "from the last feature maps",
+    "comma": ", ",
+    "compare.this": "This picture",
+    "compare.this.reading": (
+        "Every fusion asks the same backbones about the picture at the left; only what is made of their answers "
+        "differs."
+    ),
+    "compare.this.fusion": "Fusion",
+    "compare.this.best": "Its three best classes",
+    "compare.this.weights": "Weight of each backbone",
+    "compare.same": "All {count} fusions say {label}.",
+    "compare.says": "{label}: {names}",
+    "compare.chosen": "chosen",
+    "compare.refused": "Not offered: {reason}",
+    "compare.absent": (
+        "Nothing has been measured for the collection {collection}. Figures for it are made by: python -m "
+        "vitdemo evaluate --data FOLDER"
+    ),
+    "compare.measured.title": "On the test pictures",
+    "compare.measured.title.reading": "What counts is not one picture but many that nobody learned from.",
+    "compare.measured": "Measured once on {pictures} test pictures; nothing was chosen on them.",
+    "compare.best": "The best single backbone is {name}, right on {share} % of them.",
+    "compare.better": (
+        "Fusions of {of} that are better by more than chance explains (the 95 % interval of the gain lies above zero): "
+        "{names}."
+    ),
+    "compare.none_better": (
+        "For no fusion of {of} does the 95 % interval of the gain lie above zero: "
+        "here fusing does not pay, or not measurably."
+    ),
+    "compare.worse": ("Worse by more than chance explains: {names}."),
+    "compare.accuracy": "Accuracy against cost",
+    "compare.accuracy.reading": (
+        "Higher is more often right, further right costs more; where two upright lines overlap in height, the "
+        "difference may be luck. Circles are single backbones, squares fusions; what costs the same stands side "
+        "by side."
+    ),
+    "compare.accuracy.about": (
+        "{count} points with their 95 % intervals; across: {what}. All figures stand in the table below."
+    ),
+    "compare.top1": "right answers (top-1)",
+    "compare.level": "best single: {name}",
+    "compare.no_cost": "This cost has not been measured.",
+    "compare.table": "All figures",
+    "compare.table.reading": (
+        "The best of each quality is bold; small numbers are 95 % intervals: in 95 of 100 such measurements the "
+        "truth lies within."
+    ),
+    "compare.taught": "taught by {names}",
+    "compare.reliability": "Can its confidence be trusted?",
+    "compare.reliability.reading": (
+        "Answers are sorted by how sure they were; on the dashed line the surest are right exactly as often as "
+        "they say. Below it: too sure of itself. Larger circles stand for more pictures."
+    ),
+    "compare.confidence": "how sure it was",
+    "compare.right_share": "how often it was right",
+    "calibration.right": "{name} is as sure as it is right, to within {points} points on average.",
+    "calibration.over": "{name} is too sure of itself, by {points} points on average.",
+    "calibration.under": "{name} is right more often than it thinks, by {points} points on average.",
+    "compare.ece": "Expected calibration error: {ece} %.",
+    "compare.pairs": "Who errs together?",
+    "compare.pairs.reading": "Fusing helps where two err on different pictures: look for pale fields off the diagonal.",
+    "cost": "Cost",
+    "cost.multiply_adds": "multiply-adds a picture",
+    "cost.ms32": "ms a picture, 32 at a time",
+    "cost.ms1": "ms a picture, one at a time",
+    "fused_of": "Fusions of",
+    "members.fusions": "all backbones",
+    "members.fusions_suggested": "those that the page opens with",
+    "calibration_of": "Confidence of",
+    "pairs_by": "Measured by",
+    "pairs.both_wrong": "both wrong",
+    "pairs.error_correlation": "correlation of errors",
+    "pairs.differ": "different answers",
+    "pairs.both_wrong.words": "Most often both wrong: {most}; least often: {least}.",
+    "pairs.error_correlation.words": (
+        "Errors most alike (1: the same pictures, 0: as by chance): {most}; least alike: {least}."
+    ),
+    "pairs.differ.words": "Most often of different opinion: {most}; least often: {least}.",
+    "column.name": "Name",
+    "column.name.about": "Backbone or fusion",
+    "column.top1": "Right",
+    "column.top1.about": "Share of pictures whose first answer is right (top-1), with its 95 % interval",
+    "column.gain": "Gain",
+    "column.gain.about": "Points above the best single backbone, with the 95 % interval",
+    "column.nll": "NLL",
+    "column.nll.about": "Negative log-likelihood: how surprised it was by the truth; less is better",
+    "column.ece": "ECE",
+    "column.ece.about": "Expected calibration error: how far confidence is from accuracy; less is better",
+    "column.parameters": "Weights",
+    "column.parameters.about": "Numbers that were learned",
+    "column.multiply_adds": "Multiply-adds",
+    "column.multiply_adds.about": "Of one picture",
+    "column.ms32": "ms (32)",
+    "column.ms32.about": "Milliseconds a picture, 32 at a time",
+    "column.ms1": "ms (1)",
+    "column.ms1.about": "Milliseconds for one picture alone",
 }

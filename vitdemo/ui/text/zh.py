@@ -17,7 +17,7 @@ TEXT = {
     "backbones": "骨干网络",
     "backbones.info": "训练好的网络，各自给出自己的答案。",
     "backbone.weights": "{millions} M 参数",
-    "backbone.here": "{megabytes} MB，已就绪",
+    "backbone.here": "已就绪",
     "backbone.download": "首次下载 {megabytes} MB",
     "fusion": "融合方式",
     "fusion.info": "怎样把几个答案合成一个。",
@@ -101,6 +101,97 @@ TEXT = {
         "热图显示的是方法算出的结果，而不是网络的想法。红色支持该类别，蓝色反对；没有正负号的热图由暗到亮。"
         "逐像素的热图略作平滑以便观看，原始数值见下载文件。"
     ),
+    "other_language": "English",
+    "look": "深色",
+    "projector": "投影",
+    "tab.analyse": "分析",
+    "tab.compare": "比较",
+    "group.simple": "简单",
+    "group.fitted": "用留出的图片学得",
+    "fusions.refused": "不提供：{names}（{reason}）",
+    "family.attention": "来自注意力",
+    "family.gradient": "来自梯度",
+    "family.perturbation": "遮住一部分",
+    "family.cam": "来自最后的特征图",
+    "comma": "、",
+    "compare.this": "这张图片",
+    "compare.this.reading": "每种融合都就左边的图片询问同样的骨干网络，不同的只是怎样处理它们的答案。",
+    "compare.this.fusion": "融合方式",
+    "compare.this.best": "它最看好的三个类别",
+    "compare.this.weights": "每个网络的权重",
+    "compare.same": "{count} 种融合都说：{label}。",
+    "compare.says": "{label}：{names}",
+    "compare.chosen": "当前选择",
+    "compare.refused": "不提供：{reason}",
+    "compare.absent": (
+        "模型集 {collection} 还没有测量结果。可以用下面的命令得到：python -m vitdemo evaluate --data FOLDER"
+    ),
+    "compare.measured.title": "在测试图片上",
+    "compare.measured.title.reading": "重要的不是一张图片，而是许多没有被用来学习的图片。",
+    "compare.measured": "在 {pictures} 张测试图片上测量一次，没有用它们做过任何选择。",
+    "compare.best": "最好的单个网络是 {name}，答对 {share} %。",
+    "compare.better": ("融合{of}后，比它更好且难以用运气解释的（提升的 95 % 区间在零以上）：{names}。"),
+    "compare.none_better": (
+        "融合{of}时，没有哪种融合的提升 95 % 区间在零以上：这里融合没有带来好处，或者小得测不出来。"
+    ),
+    "compare.worse": ("比它更差且难以用运气解释的：{names}。"),
+    "compare.accuracy": "准确率与代价",
+    "compare.accuracy.reading": (
+        "越高答对越多，越靠右代价越大；两条竖线高度重叠时，差别可能只是运气。圆点是单个网络，方块是融合；代价"
+        "相同的并排放置。"
+    ),
+    "compare.accuracy.about": "{count} 个点及其 95 % 区间；横轴：{what}。全部数值见下表。",
+    "compare.top1": "答对的比例（top-1）",
+    "compare.level": "最好的单个网络：{name}",
+    "compare.no_cost": "没有测量过这种代价。",
+    "compare.table": "全部数值",
+    "compare.table.reading": "每项质量中最好的加粗；小字是 95 % 区间：100 次这样的测量中，约 95 次真值落在其中。",
+    "compare.taught": "由 {names} 教出",
+    "compare.reliability": "它的把握可信吗？",
+    "compare.reliability.reading": (
+        "答案按把握大小分组；落在虚线上表示说多有把握就有多常答对，在虚线下方则过于自信。圆越大，图片越多。"
+    ),
+    "compare.confidence": "它有多大把握",
+    "compare.right_share": "实际答对的比例",
+    "calibration.right": "{name} 的把握与实际相符，平均相差不超过 {points} 个百分点。",
+    "calibration.over": "{name} 过于自信，平均高出 {points} 个百分点。",
+    "calibration.under": "{name} 比自己以为的更常答对，平均多 {points} 个百分点。",
+    "compare.ece": "期望校准误差：{ece} %。",
+    "compare.pairs": "谁会一起犯错？",
+    "compare.pairs.reading": "只有网络在不同的图片上犯错，融合才有帮助：请找浅色的格子。",
+    "cost": "代价",
+    "cost.multiply_adds": "每张图片的乘加次数",
+    "cost.ms32": "每张图片毫秒数（一次 32 张）",
+    "cost.ms1": "每张图片毫秒数（一次一张）",
+    "fused_of": "融合哪些网络",
+    "members.fusions": "全部网络",
+    "members.fusions_suggested": "页面打开时的网络",
+    "calibration_of": "谁的把握",
+    "pairs_by": "衡量方式",
+    "pairs.both_wrong": "两者都错",
+    "pairs.error_correlation": "错误的相关性",
+    "pairs.differ": "答案不同",
+    "pairs.both_wrong.words": "最常同时答错：{most}；最少：{least}。",
+    "pairs.error_correlation.words": "错误最相似（1：同样的图片，0：只凭巧合）：{most}；最不相似：{least}。",
+    "pairs.differ.words": "意见最常不同：{most}；最少不同：{least}。",
+    "column.name": "名称",
+    "column.name.about": "骨干网络或融合",
+    "column.top1": "答对",
+    "column.top1.about": "第一答案正确的比例（top-1）及其 95 % 区间",
+    "column.gain": "提升",
+    "column.gain.about": "比最好的单个网络高出的百分点及 95 % 区间",
+    "column.nll": "NLL",
+    "column.nll.about": "负对数似然：真相让它多意外；越小越好",
+    "column.ece": "ECE",
+    "column.ece.about": "期望校准误差：把握与准确率相差多少；越小越好",
+    "column.parameters": "参数",
+    "column.parameters.about": "学到的数的个数",
+    "column.multiply_adds": "乘加次数",
+    "column.multiply_adds.about": "每张图片",
+    "column.ms32": "毫秒（32）",
+    "column.ms32.about": "每张图片毫秒数，一次 32 张",
+    "column.ms1": "毫秒（1）",
+    "column.ms1.about": "单独一张图片的毫秒数",
 }
 
 # Fusions: name: (title, what it does). One line for each entry of the registry.
@@ -114,11 +205,11 @@ FUSIONS = {
         "逐类加权",
         "每个网络在每个类别上各有一个权重：在留出的图片上，谁更会认这一类，谁在这一类上分量就更重。",
     ),
-    "greedy": ("逐个挑选", "在留出的图片上一次挑一个网络加入平均，每次挑让结果最好的那个；被挑中多次的分量更重。"),
+    "greedy": ("贪心挑选", "在留出的图片上一次挑一个网络加入平均，每次挑让结果最好的那个；被挑中多次的分量更重。"),
     "stacking": ("堆叠", "用留出的图片训练一个小模型，让它从所有网络的概率中学会该信谁。"),
     "features": ("特征融合", "不看各网络的答案，而是把它们看到的特征拼在一起，再用留出的图片训练一个新的分类层。"),
-    "multiscale": ("多尺度特征融合", "把各网络浅层与深层的特征合在一起，再用留出的图片训练一个新的分类层。"),
-    "calibrated": ("校准后相乘", "先在留出的图片上校正每个网络的把握，再把概率按学到的分量相乘。"),
+    "multiscale": ("多尺度融合", "一个新的分类层在同一网格上读取每个网络内部由细到粗的特征：纹理与形状一起看。"),
+    "calibrated": ("校准后的平均", "先取平均，再在验证图片上校正它的把握：说多有把握，就有多常答对。"),
 }
 
 # Methods of maps: name: (title, what it does, what it cannot tell). One entry for each of the registry.
@@ -127,6 +218,21 @@ METHODS = {
         "注意力展开",
         "顺着所有层的注意力，从答案一路回溯到图片的各个小块。",
         "它显示信息可能从哪里流过，而不是怎样被使用；对每个类别都一样。",
+    ),
+    "relevance": (
+        "相关性",
+        "逐层回溯，只跟随那些能提高该类别得分的注意力。",
+        "它只计支持该类别的部分，反对的部分不计。",
+    ),
+    "gradient_rollout": (
+        "梯度展开",
+        "注意力展开，但每一次注视按它把该类别得分提高多少来计算。",
+        "支持与反对该类别的注意力头，在回溯之前就相互抵消了。",
+    ),
+    "attention": (
+        "原始注意力",
+        "一个词元在某一层里看哪里：默认是最后一层。",
+        "单独一层说明不了多少：它读到的内容，已被前面各层混合过。",
     ),
     "integrated_gradients": (
         "积分梯度",
@@ -231,4 +337,18 @@ REASONS = {
     "majority vote jumps from class to class, so it has no gradient; occlusion works.": (
         "多数表决会在类别之间跳变，没有梯度；可以用遮挡。"
     ),
+    "there is no record of what these backbones said of validation pictures": "没有这些网络在验证图片上的答案记录",
+    "it reads maps from inside the backbones, which are kept when it is the chosen fusion": (
+        "它要读取网络内部的特征图，只有选中这种融合时才会保留它们"
+    ),
+}
+
+# Reasons with names in them, as regular expressions: those that fitted fusions make.
+PATTERNS = {
+    r"^(?:.* )?has to learn from validation pictures, and (.+)\.$": r"需要从验证图片学习，但\1。",
+    r"the record of (\S+) is of other classes": r"\1 的记录属于其他类别",
+    r"the record of (\S+) lacks ([^;]+); allowed: ([^。]+)": r"\1 的记录里没有 \2；允许：\3",
+    r"the record of (\S+) was made with other weights or settings of ([^\s。]+)": r"\1 的记录来自 \2 的其他权重或设置",
+    r"([\w-]+) does not show the maps of its stages; allowed: ([^。]+)": r"\1 不提供各阶段的特征图；允许：\2",
+    r"the record of (\S+) does not say how cautiously": r"\1 的记录没有说明要多谨慎",
 }
