@@ -51,7 +51,8 @@ class Record:
     fingerprints: Mapping[str, str]  # of the weights and settings that said it
     log_probabilities: Mapping[str, np.ndarray]  # (N, K) float32, at the backbone's own temperature
     features: Mapping[str, np.ndarray]  # (N, D) float16, rows of length 1
-    stages: Mapping[str, np.ndarray]  # (N, S) float16, rows of length 1; only of architectures that show their maps
+    stages: Mapping[str, np.ndarray]  # (N, S) whole multiples of `steps`, int8; only where an architecture has them
+    steps: Mapping[str, np.ndarray] = field(default_factory=dict)  # (S,) float32; 1 where nothing stands
     strengths: Mapping[str, float] = field(default_factory=dict)  # of the penalty, by fusion, from cross-validation
 
 

@@ -31,6 +31,7 @@ HEADS = 128  # in the cache: weights of some kilobytes each
 FOLDS = 5
 FLOOR = 1e-6  # stacking takes a probability below it for this much: a logarithm without bound would outshout the rest
 STRENGTHS = tuple(10 ** (exponent / 2) for exponent in range(-7, 3))  # 3e-4 to 10, in steps of half a decade
+GENTLE = tuple(10 ** (exponent / 2) for exponent in range(-8, -1))  # 1e-4 to 0.1: for features, which spread less
 
 
 def combiner(name: str) -> Callable[[Votes, Evidence], tuple[torch.Tensor, torch.Tensor]]:
@@ -62,8 +63,13 @@ def head(name: str, backbones: tuple[str, ...], record: Record) -> Any:
 
 def recorded(record: Record, backbones: tuple[str, ...], needs: str) -> tuple[Votes, torch.Tensor]:
     """The votes of some of a record's backbones on its N pictures, and their classes (N,)."""
-    there = {"probabilities": {}, "features": record.features, "stages": record.stages}[needs]
-    extra = {needs: tuple(torch.from_numpy(there[name]).double() for name in backbones)} if there else {}
+    extra = {}
+    if needs == "features":
+        extra[needs] = tuple(torch.from_numpy(record.features[name]).double() for name in backbones)
+    if needs == "stages":
+        extra[needs] = tuple(
+            torch.from_numpy(record.stages[name] * record.steps.get(name, 1)).double() for name in backbones
+        )
     logs = torch.stack([torch.from_numpy(record.log_probabilities[name]).double() for name in backbones])
     return Votes(torch.softmax(logs, -1), **extra), torch.from_numpy(record.targets)
 
@@ -273,7 +279,7 @@ _fitted(
     "Not the answers are joined but what the backbones see: one new head reads the features of all of them together.",
     "p = softmax(b + Σ W_m f_m / |f_m|),  b and W fitted",
     "Kittler et al., On Combining Classifiers, 1998; Ngiam et al., Multimodal Deep Learning, 2011",
-    Learner(fit_features, apply_features, STRENGTHS),
+    Learner(fit_features, apply_features, GENTLE),
     needs="features",
 )
 _fitted(
@@ -282,6 +288,6 @@ _fitted(
     "A new head reads fine and coarse maps from inside every backbone, on one grid: texture and shape together.",
     "p = softmax(b + Σ W_m s_m),  s_m: mean and maximum over a 4 × 4 grid, stage by stage",
     "Lin et al., Feature Pyramid Networks, 2017, arXiv 1612.03144",
-    Learner(fit_multiscale, apply_multiscale, STRENGTHS),
+    Learner(fit_multiscale, apply_multiscale, GENTLE),
     needs="stages",
 )

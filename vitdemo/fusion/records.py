@@ -23,7 +23,7 @@ from vitdemo.types import Prediction, Record
 
 VERSION = 1  # of the file, and of how stages are pooled
 MOST = 4096  # pictures: heads are solved in as many dimensions
-KINDS = ("log_probabilities", "features", "stages")
+KINDS = ("log_probabilities", "features", "stages", "steps")
 
 
 def path_of(row: Backbone) -> Path:
@@ -63,14 +63,16 @@ def record_of(rows: Sequence[Backbone], predictions: Sequence[Prediction], targe
             f"allowed: {FOLDS} to {MOST}, at least 2 of each class."
         )
     said = {row.name: one for row, one in zip(rows, predictions, strict=True)}
+    coarse = {name: _coarse(_unit(one.stages)) for name, one in said.items() if one.stages is not None}
     return Record(
         collection=rows[0].collection,
         labels=tuple(labels),
         targets=targets,
         fingerprints={row.name: fingerprint(row) for row in rows},
         log_probabilities={row.name: _log_softmax(said[row.name].logits / row.temperature) for row in rows},
-        features={name: _unit(one.features) for name, one in said.items()},
-        stages={name: _unit(one.stages) for name, one in said.items() if one.stages is not None},
+        features={name: _unit(one.features).astype(np.float16) for name, one in said.items()},
+        stages={name: stages for name, (stages, _) in coarse.items()},
+        steps={name: steps for name, (_, steps) in coarse.items()},
     )
 
 
@@ -82,7 +84,13 @@ def _log_softmax(logits: np.ndarray) -> np.ndarray:
 def _unit(x: np.ndarray) -> np.ndarray:
     """Rows of length 1, which fit into half precision whatever the network's scale."""
     x = x.astype(np.float64)
-    return (x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), np.finfo(np.float32).tiny)).astype(np.float16)
+    return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), np.finfo(np.float32).tiny)
+
+
+def _coarse(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(N, S) in whole steps of a 127th of each column's largest value, int8, and the steps (S,): half the space."""
+    steps = np.maximum(np.abs(x).max(0) / 127, np.finfo(np.float32).tiny).astype(np.float32)
+    return np.clip(np.round(x / steps), -127, 127).astype(np.int8), steps
 
 
 def write(
@@ -154,9 +162,10 @@ def _load(path: Path, modified: int, size: int) -> Record:
                 for kind in KINDS
             }
             targets = file["targets"]
-        if not set(kinds["log_probabilities"]) == set(kinds["features"]) == set(names):
+        whole = set(kinds["log_probabilities"]) == set(kinds["features"]) == set(names)
+        if not whole or set(kinds["stages"]) != set(kinds["steps"]):
             raise ValueError("a backbone's numbers are missing")
-        if any(len(array) != len(targets) for kind in kinds.values() for array in kind.values()):
+        if any(len(array) != len(targets) for kind in KINDS[:3] for array in kinds[kind].values()):
             raise ValueError("the numbers of pictures differ")
         return Record(
             header["collection"],
