@@ -190,7 +190,7 @@ def scatter(
     for point, x in zip(points, xs, strict=True):
         bar, mark = _interval(x, at_y(point.low), at_y(point.high)), _mark(x, at_y(point.y), point.fused)
         words = f"{point.name}: {100 * point.y:.1f} % ({100 * point.low:.1f}–{100 * point.high:.1f} %)"
-        parts.append(f'<g class="mark" style="color:{point.colour}"><title>{escape(words)}</title>{bar}{mark}</g>')
+        parts.append(f'<g class="mark" style="--mark:{point.colour}"><title>{escape(words)}</title>{bar}{mark}</g>')
         taken.append(Box(x - 6, at_y(point.y) - 6, x + 6, at_y(point.y) + 6))
         taken.append(Box(x - 3, at_y(point.high), x + 3, at_y(point.low)))
     alone = [(point, x) for point, x in zip(points, xs, strict=True) if not point.fused]
@@ -239,7 +239,7 @@ def reliability(bins: Sequence[Bin], title: str, description: str, x_title: str,
         radius = max(2.5, 16 * math.sqrt(each.count / most))
         words = f"{100 * each.confidence:.0f} % → {100 * each.accuracy:.0f} % ({each.count})"
         parts.append(
-            f'<g class="mark" style="color:{colour}"><title>{escape(words)}</title>'
+            f'<g class="mark" style="--mark:{colour}"><title>{escape(words)}</title>'
             f"{_line(x, y, *at(each.confidence, each.confidence), 'gap')}"
             f'<circle class="bubble" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"/></g>'
         )

@@ -9,6 +9,7 @@ from PIL import Image
 
 from tests.conftest import paint
 from tests.e2e.conftest import PATIENCE, running
+from vitdemo.fusion import FUSIONS
 from vitdemo.images import load
 from vitdemo.samples import draw
 
@@ -253,3 +254,81 @@ def test_started_in_another_folder_it_still_shows_its_samples(chromium, tmp_path
         page.locator("#samples img").first.wait_for()
         page.wait_for_function(SAMPLES_ARE_SHOWN)
         page.close()
+
+
+def open_tab(page, name):
+    page.locator(f"#tab-{name}-button").click()
+    page.locator(f"#tab-{name}").wait_for()
+
+
+def test_tabs_switch_and_the_link_holds_them(visit):
+    page = visit()
+    assert "tab=" not in page.url
+    open_tab(page, "compare")
+    page.wait_for_function("() => location.search.includes('tab=compare')")
+    assert not page.locator("#maps").is_visible() and page.locator("#picture").is_visible()
+    page.locator("#samples img").nth(2).click()
+    page.wait_for_function("() => location.search.includes('sample=seeds')")
+    assert "tab=compare" in page.url
+    address = page.url
+    open_tab(page, "analyse")
+    page.wait_for_function("() => !location.search.includes('tab=')")
+    page.goto(address)
+    page.locator("#compare-this table").wait_for()
+    assert "tab=compare" in page.url and not page.locator("#maps").is_visible()
+
+
+def test_compare_shows_this_picture_and_what_was_measured(visit):
+    page = visit()
+    fused = page.locator("#answer .card").first.locator("li").first.inner_text()
+    open_tab(page, "compare")
+    chosen = page.locator("#compare-this tr.chosen")
+    chosen.wait_for()
+    assert fused.split()[0] in chosen.inner_text() and "vit" in chosen.inner_text()
+    assert page.locator("#compare-this tbody tr").count() == len(FUSIONS)
+    assert page.locator("#compare-accuracy svg:visible").count() == 1
+    names = page.locator("#compare-table tbody th").all_inner_texts()
+    assert {"vit", "hybrid", "resnet"} <= {name.split()[0] for name in names}
+    before = page.locator("#compare-accuracy svg:visible").inner_html()
+    page.locator("#cost").get_by_text("one at a time").click()
+    page.wait_for_function("old => document.querySelector('#compare-accuracy .wide svg').innerHTML !== old", arg=before)
+    assert page.locator("#compare-pairs td").count() >= 9
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_comparing_does_not_scroll_sideways(visit, width):
+    page = visit(width=width)
+    open_tab(page, "compare")
+    page.locator("#compare-table table").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_language_switch_changes_every_text_and_keeps_the_rest(visit):
+    page = visit("?fusion=geometric&explanations=rollout")
+    page.locator("#language").click()
+    page.wait_for_function("() => location.search.includes('lang=zh')")
+    page.locator("#answer", has_text="权重").wait_for()
+    page.locator("#methods", has_text="积分梯度").wait_for()
+    assert "fusion=geometric" in page.url and page.locator("#maps .method").count() == 1
+    assert "Opacity" not in page.locator("body").inner_text()
+    page.goto(page.url.split("?")[0])  # chosen once, it holds
+    page.locator("#answer", has_text="权重").wait_for()
+    page.locator("#language").click()
+    page.wait_for_function("() => location.search.includes('lang=en')")
+    page.locator("#answer", has_text="weight").wait_for()
+
+
+def test_projector_and_dark_are_remembered(visit):
+    page = visit()
+    small = page.locator("#answer .label").first.evaluate("element => parseFloat(getComputedStyle(element).fontSize)")
+    page.locator("#projector").click()
+    page.locator("#look").click()
+    page.wait_for_function("() => document.body.classList.contains('dark')")
+    large = page.locator("#answer .label").first.evaluate("element => parseFloat(getComputedStyle(element).fontSize)")
+    assert large >= 1.25 * small
+    page.goto(page.url.split("?")[0])
+    page.wait_for_selector("#maps .maps")
+    assert "projector" in page.locator("html").get_attribute("class")
+    assert "dark" in page.locator("body").get_attribute("class")
+    assert page.locator("#projector").get_attribute("aria-pressed") == "true"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1440

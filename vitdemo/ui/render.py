@@ -113,7 +113,7 @@ def maps(analysis: Analysis, say: Say, language: str, colours: Mapping[str, str]
     if not analysis.request.explanations:
         return f'<p class="empty">{say("no_methods")}</p>'
     bounds = draw.scaled(analysis.maps, scale)
-    base = _uri(draw.shrunk(analysis.picture, SIDE), "JPEG", quality=85)
+    base = uri(draw.shrunk(analysis.picture, SIDE), "JPEG", quality=85)
     shown = {name: each for name, each in analysis.maps.items() if name != FUSED or len(analysis.backbones) > 1}
     target = _short(analysis.labels[analysis.target])
     rows = []
@@ -154,10 +154,10 @@ def _cell(
         return f'<figure class="cell none">{head}<p>{reason}</p></figure>'
     target = first_name(analysis.labels[analysis.target])
     alternative = escape(say("map_of", method=say(f"method.{method}"), subject=subject, target=target))
-    layers = f'<img class="heat" alt="{alternative}" src="{_uri(draw.layer(heat, bounds, colour_map, SIDE), "WEBP")}">'
+    layers = f'<img class="heat" alt="{alternative}" src="{uri(draw.layer(heat, bounds, colour_map, SIDE), "WEBP")}">'
     hatching = draw.unseen(heat, SIDE)
     if hatching:
-        layers += f'<img class="unseen" alt="" src="{_uri(hatching, "WEBP", lossless=True)}">'
+        layers += f'<img class="unseen" alt="" src="{uri(hatching, "WEBP", lossless=True)}">'
     return (
         f'<figure class="cell">{head}<div class="stack">{layers}</div>{_bar(heat, bounds, colour_map)}'
         f'<div class="figures">{_figures(analysis, say, heat, method)}</div></figure>'
@@ -242,12 +242,14 @@ def why_not(fusion: str, reason: str, language: str) -> str:
 
 
 def backbone_label(row: Backbone, here: bool, say: Say) -> str:
-    """A backbone in one line: family, number of weights, and whether it is here or how much has to be fetched."""
-    place = say("backbone.here" if here else "backbone.download", megabytes=f"{row.megabytes:.0f}")
-    return f"{row.name} · {row.family} · {say('backbone.weights', millions=f'{row.parameters / 1e6:.1f}')} · {place}"
+    """A backbone in one line: family, number of weights, and how much has to be fetched if it is not here."""
+    weights = say("backbone.weights", millions=f"{row.parameters / 1e6:.1f}")
+    place = [] if here else [say("backbone.download", megabytes=f"{row.megabytes:.0f}")]
+    return " · ".join([row.name, row.family, weights, *place])
 
 
-def _uri(picture: Image.Image, kind: str, **options) -> str:
+def uri(picture: Image.Image, kind: str, **options) -> str:
+    """A picture as a data URI, for a page that fetches nothing."""
     buffer = io.BytesIO()
     settings: dict = {"quality": 88, "method": 2} if kind == "WEBP" else {}
     picture.save(buffer, kind, **(settings | options))
