@@ -17,7 +17,6 @@ TEXT = {
     "backbones": "Backbones",
     "backbones.info": "Trained networks that each give an answer of their own.",
     "backbone.weights": "{millions} M weights",
-    "backbone.here": "here",
     "backbone.download": "fetches {megabytes} MB once",
     "fusion": "Fusion",
     "fusion.info": "How several answers become one.",
@@ -206,4 +205,94 @@ TEXT = {
     "column.ms32.about": "Milliseconds a picture, 32 at a time",
     "column.ms1": "ms (1)",
     "column.ms1.about": "Milliseconds for one picture alone",
+    "tab.attention": "Attention",
+    "attention.backbone": "Backbone",
+    "attention.beside": "Beside it",
+    "attention.alone": "nothing",
+    "attention.nothing": "Analyse a picture first; then every patch of it can be asked where it looks.",
+    "attention.none": (
+        "None of these backbones can be asked patch by patch; tick a plain vision transformer (vit, deit, hybrid)."
+    ),
+    "attention.refused": "{name} is not here: {reason}.",
+    "att.how": (
+        "A transformer cuts the picture into patches. Point at one (or walk with the arrow keys): the "
+        "bright patches are those it takes information from in this layer and head. Click to pin up to "
+        "three."
+    ),
+    "att.layer": "Layer",
+    "att.head": "Head",
+    "att.mean": "mean",
+    "att.max": "max",
+    "att.min": "min",
+    "att.scale": "Brightness",
+    "att.scale.map": "per map",
+    "att.scale.layer": "per layer",
+    "att.scale.global": "all alike",
+    "att.unpin": "Unpin all",
+    "att.keep": "Keep for comparison",
+    "att.release": "Let go",
+    "att.keep.info": "Leaves this picture here, so that the next one stands beside it under the same pointer",
+    "att.kept": "{name} (kept)",
+    "att.legend": "Share of its information that the token takes from a patch; black is none.",
+    "att.token": "{name} token",
+    "att.patch": "the patch in row {row}, column {column}",
+    "att.prefix.class": "class",
+    "att.prefix.distillation": "distillation",
+    "att.prefix.register": "register",
+    "att.canvas": (
+        "Patches of the picture as {name} sees it; arrow keys walk, Enter pins, Home goes to the class "
+        "token, Escape unpins"
+    ),
+    "att.size": "{layers} layers, {heads} heads, {patches} patches",
+    "att.says": "{token} looks most at {patch} ({share}); {rest} goes to the tokens beside the picture.",
+    "att.says.patches": "{token} looks most at {patch} ({share}).",
+    "att.received": "takes {share} of the attention",
+    "att.overview": "Every layer and head",
+    "att.overview.reading": (
+        "The same token in all layers (from the first, top) and heads. Click to look closer; "
+        "double-click, or the key i, shows one alone."
+    ),
+    "att.layer.short": "Layer {layer}",
+    "att.thumb": "layer {layer}, head {head}",
+    "att.film": "How the answer's view grows",
+    "att.film.reading": (
+        "Rollout through the layers so far: where the information can have come from that the answer is "
+        "read from. Beside it, what the network would answer if it ended here."
+    ),
+    "att.play": "Play",
+    "att.pause": "Pause",
+    "att.film.layer": "Layer of the film",
+    "att.film.is": "up to layer {layer} of {layers}",
+    "att.depth": "The answer, layer by layer",
+    "att.depth.reading": (
+        "What the last layer's head would say of each layer's tokens. It was trained for the last layer "
+        "only: early rows are guesses."
+    ),
+    "att.first": "First",
+    "att.second": "Second",
+    "att.third": "Third",
+    "att.arithmetic": "The arithmetic",
+    "att.arithmetic.reading": (
+        "Each token asks with a query q; each patch offers a key k and a value v. How well they fit is "
+        "q·k/√d; the softmax turns the fits into shares that sum to 1; each share of a value is taken in."
+    ),
+    "att.arithmetic.of": "What {token} takes in, layer {layer}, head {head} of {name}",
+    "att.arithmetic.head": (
+        "Choose one head (a number) to see its numbers: a mean over heads has no query of its own."
+    ),
+    "att.arithmetic.coming": "The numbers of this layer are on their way.",
+    "att.column.patch": "Patch",
+    "att.column.patch.info": "The five patches with the largest shares",
+    "att.column.score": "q·k/√d",
+    "att.column.score.info": (
+        "How well the patch's key fits the query, with the position bias where the architecture has one"
+    ),
+    "att.column.weight": "softmax",
+    "att.column.weight.info": "exp(score) divided by the sum of exp over all tokens",
+    "att.column.value": "‖v‖",
+    "att.column.value.info": "Length of what the patch offers",
+    "att.column.product": "softmax · ‖v‖",
+    "att.column.product.info": "Length of what is taken in from it",
+    "att.others": "all other tokens",
+    "att.sum": "sum",
 }
