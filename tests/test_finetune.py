@@ -1,6 +1,8 @@
 """Fine-tuning tiny backbones on a handful of pictures, from the folder to the analysis."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +14,16 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from tests.conftest import LABELS
+from vitdemo import host
 from vitdemo.__main__ import main
+from vitdemo.backbones import default_catalogue
 from vitdemo.errors import PictureError, UnknownNameError, VitdemoError
+from vitdemo.models import labels_of
 from vitdemo.training import supervised
 from vitdemo.training.data import read_folder
 from vitdemo.training.finetune import finetune, recipe_of, row_of, without_head
 
+ROOT = Path(__file__).parent.parent
 COLOURS = {"blue": (30, 40, 200), "green": (20, 190, 40), "red": (210, 30, 30)}
 
 
@@ -133,6 +139,28 @@ def test_the_old_head_is_left_behind_and_nothing_else(name, tiny):
     left = set(body.state_dict()) - set(without_head(body))
     heads = {"vit": ["head"], "resnet": ["fc"], "distilled": ["head", "head_dist"], "beit": ["head"]}[name]
     assert left == {f"{head}.{part}" for head in heads for part in ("weight", "bias")}
+
+
+@pytest.mark.parametrize("row", list(default_catalogue()), ids=lambda row: row.name)
+def test_every_backbone_of_the_catalogue_has_a_head_above_layers(row):
+    """What depends on the number of classes is the head, by the shapes of a network with one class more."""
+    classes = len(labels_of(row))
+    body, other = (host.skeleton(row.architecture, count, row.arguments) for count in (classes, classes + 1))
+    shapes = {name: tensor.shape for name, tensor in other.state_dict().items()}
+    heads = {name for name, tensor in body.state_dict().items() if shapes[name] != tensor.shape}
+    assert heads <= set(body.state_dict()) - set(without_head(body))
+    named = {id(parameter): name for name, parameter in body.named_parameters()}
+    groups = supervised.parameter_groups(body, torch.nn.Identity(), 0.05, 0.5)
+    scales = {named[id(p)]: group.get("lr_scale", 1.0) for group in groups for p in group["params"]}
+    assert heads <= {name for name, scale in scales.items() if scale == 1}
+    assert len(set(scales.values())) >= 5 and set(scales) == set(named.values())
+
+
+def test_our_own_architecture_is_read_by_a_fresh_program():
+    config = {"architecture": "vit_resnet_tiny", "num_classes": 2, "pretrained_cfg": {}}
+    code = f"from vitdemo.weights import parse_config; print(parse_config({config!r}, 'here')['architecture'])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.stdout == "vit_resnet_tiny\n", done.stderr
 
 
 def test_the_new_head_is_new_even_where_the_old_one_would_fit(rows, tiny):
