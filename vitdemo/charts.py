@@ -146,7 +146,7 @@ def scatter(
         title, description: for those who do not see it.
         x_title, y_title: of the axes.
         width, height: pixels.
-        level: an accuracy to draw a line at, and its name.
+        level: an accuracy to draw a line at, and its name, or "" where there is no room for one.
     """
     points = sorted(points, key=lambda point: point.y)  # of those side by side the best is next to the names
     fused = [point for point in points if point.fused]
@@ -164,7 +164,7 @@ def scatter(
     def at_y(value: float) -> float:
         return bottom - (bottom - top) * (value - low_y) / ((high_y - low_y) or 1)
 
-    xs = spread([at_x(point.x) for point in points], 9)  # what costs the same stands side by side
+    xs = spread([at_x(point.x) for point in points], 9, left + 6, right - 6)  # what costs the same stands side by side
     parts = [
         _text(left - 36, 14, y_title, "axis-title", "start"),
         _text((left + right) / 2, height - 6, x_title, "axis-title", "middle"),
@@ -184,9 +184,10 @@ def scatter(
     if level:
         value, name = level
         parts.append(_line(left, at_y(value), right, at_y(value), "level"))
-        wide = text_width(name)
-        taken.append(Box(left, at_y(value) - TYPE - 4, left + wide + 8, at_y(value)))
-        parts.append(_text(left + 4, at_y(value) - 5, name, "label level-name", "start"))
+        if name:
+            wide = text_width(name)
+            taken.append(Box(left, at_y(value) - TYPE - 4, left + wide + 8, at_y(value)))
+            parts.append(_text(left + 4, at_y(value) - 5, name, "label level-name", "start"))
     for point, x in zip(points, xs, strict=True):
         bar, mark = _interval(x, at_y(point.low), at_y(point.high)), _mark(x, at_y(point.y), point.fused)
         words = f"{point.name}: {100 * point.y:.1f} % ({100 * point.low:.1f}–{100 * point.high:.1f} %)"

@@ -84,7 +84,7 @@ def accuracy_chart(data: Mapping, members: str, kind: str, colours: Mapping[str,
         "y_title": say("compare.top1"),
     }
     wide = scatter(found, **texts, width=880, height=400, level=level)
-    narrow = scatter(found, **texts, width=366, height=420, level=level)
+    narrow = scatter(found, **texts, width=366, height=420, level=(level[0], ""))
     return f'<div class="wide">{wide}</div><div class="narrow">{narrow}</div>'
 
 

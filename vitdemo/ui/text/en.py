@@ -142,8 +142,8 @@ TEXT = {
     "compare.accuracy": "Accuracy against cost",
     "compare.accuracy.reading": (
         "Higher is more often right, further right costs more; where two upright lines overlap in height, the "
-        "difference may be luck. Circles are single backbones, squares fusions; what costs the same stands side "
-        "by side."
+        "difference may be luck. Circles are single backbones, squares fusions; what costs the same stands side by "
+        "side. Dashed: the best single backbone."
     ),
     "compare.accuracy.about": (
         "{count} points with their 95 % intervals; across: {what}. All figures stand in the table below."

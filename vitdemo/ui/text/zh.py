@@ -137,7 +137,7 @@ TEXT = {
     "compare.accuracy": "准确率与代价",
     "compare.accuracy.reading": (
         "越高答对越多，越靠右代价越大；两条竖线高度重叠时，差别可能只是运气。圆点是单个网络，方块是融合；代价"
-        "相同的并排放置。"
+        "相同的并排放置。虚线：最好的单个网络。"
     ),
     "compare.accuracy.about": "{count} 个点及其 95 % 区间；横轴：{what}。全部数值见下表。",
     "compare.top1": "答对的比例（top-1）",
