@@ -159,7 +159,13 @@ def test_what_is_taken_where_nothing_is_said(capsys, tmp_path, image, tiny_catal
 
 def test_every_option_has_its_flag(capsys, tmp_path, image, monkeypatch):
     assert list(OPTIONS) == [field.name for field in fields(Options)]
-    given = Options("max", 0.5, "blurred", 7, 3, 0.2, 5, 2, 11)
+    words = {"head_fusion": "max", "baseline": "blurred", "smoothing": "vargrad", "regions": "patches",
+             "fused_map": "union"}  # fmt: skip
+    shares = {"residual": 0.4, "discard": 0.5, "noise": 0.2}
+    counts = {"start": 1, "layer": 2, "head": 0, "query": 3, "steps": 7, "samples": 3, "patches": 5, "window": 2,
+              "segments": 9, "coalitions": 16, "batch": 2, "seed": 11}  # fmt: skip
+    given = Options(**words, **shares, **counts)
+    assert all(getattr(given, field.name) != field.default for field in fields(Options))
     asked = []
     monkeypatch.setattr("vitdemo.pipeline.analyse", lambda picture, request, *rest: asked.append(request) or 1 / 0)
     words = [word for name in OPTIONS for word in (f"--{name.replace('_', '-')}", str(getattr(given, name)))]

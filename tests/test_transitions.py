@@ -255,7 +255,7 @@ def test_padding_gets_what_is_lost():
     attention = torch.full((1, 2, 2, 2), 0.5)
     row = torch.tensor([[1.0, 2.0, 4.0]])
     assert step.carry(row, attention, None).tolist() == [[1.5, 1.5, 2.0]]
-    assert step.carry(row, None, 1.0).tolist() == row.tolist()
+    assert step.keep(row, 1.0).tolist() == row.tolist()
 
 
 @pytest.mark.parametrize("kernel", [2, 3])

@@ -92,18 +92,20 @@ def _travel(
     layout: Layout,
     weigh: Callable[[Attend, torch.Tensor], tuple[torch.Tensor, torch.Tensor | float | None]],
 ) -> torch.Tensor:
-    row = still = None  # what the head reads, and what of it never left its token
+    moved = still = None  # of what the head reads: what came by attention, and what never left its token
     for step, parts, _ in layout.backwards(
         [matrix.float() * gradient.float() for matrix, gradient in zip(matrices, gradients, strict=True)]
     ):
-        if row is None:
-            row = still = layout.row(matrices[-1], len(matrices[-1]) // layout.attentions[-1].shape[0])
+        if still is None:
+            still = layout.row(matrices[-1], len(matrices[-1]) // layout.attentions[-1].shape[0])
+            moved = torch.zeros_like(still)
         if isinstance(step, Merge):
-            row, still = step.carry(row), step.carry(still)
+            moved, still = step.carry(moved), step.carry(still)
             continue
         attention, kept = weigh(step, _products(step, parts))
-        row, still = step.carry(row, attention, kept), step.carry(still, None, kept)
-    return layout.map(row - still).clamp_min(0)  # rounding
+        # kept apart, because the difference of two rows would lose what a small gradient moves
+        moved, still = step.take(moved + still, attention) + step.keep(moved, kept), step.keep(still, kept)
+    return layout.map(moved)
 
 
 def _products(step: Attend, parts: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -58,29 +58,40 @@ class Attend:
         """The tokens that ask nothing."""
         return np.setdiff1d(np.arange(self.outputs), self.queries)
 
-    def carry(self, row: torch.Tensor, attention: torch.Tensor | None, kept: torch.Tensor | float | None):
-        """The row before the layer.
+    def carry(self, row: torch.Tensor, attention: torch.Tensor, kept: torch.Tensor | float | None) -> torch.Tensor:
+        """The row before the layer: what queries take from keys, and what they keep.
 
         Args:
             row: (B, outputs).
-            attention: (B, W, n, m) what each query takes from each key; None for nothing.
+            attention: (B, W, n, m) what each query takes from each key.
             kept: (B, W, n) what each query keeps of itself through the skip connection; None for nothing.
 
         Returns:
             (B, inputs).
         """
+        return self.take(row, attention) + self.keep(row, kept)
+
+    def take(self, row: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:
+        """(B, inputs) of what comes by attention."""
+        taken = (self._asking(row).unsqueeze(-2) @ attention).flatten(1)  # (B, W m)
         before = row.new_zeros(len(row), self.inputs + 1)  # the last is a place for padding
-        queries = self._index(self.queries, self.outputs, row)
-        asking = torch.cat([row, row.new_zeros(len(row), 1)], 1)[:, queries].unflatten(1, self.queries.shape)
-        if attention is not None:
-            taken = (asking.unsqueeze(-2) @ attention).flatten(1)  # (B, W m)
-            before = before.index_add(1, self._index(self.keys, self.inputs, row), taken)
+        return before.index_add(1, self._index(self.keys, self.inputs, row), taken)[:, : self.inputs]
+
+    def keep(self, row: torch.Tensor, kept: torch.Tensor | float | None) -> torch.Tensor:
+        """(B, inputs) of what stays at its token: through skip connections, and at tokens that ask nothing."""
+        before = row.new_zeros(len(row), self.inputs + 1)
         if kept is not None:
-            before = before.index_add(1, queries, (asking * kept).flatten(1))
+            stays = (self._asking(row) * kept).flatten(1)
+            before = before.index_add(1, self._index(self.queries, self.inputs, row), stays)
         if len(self.idle):
             idle = torch.as_tensor(self.idle, device=row.device)
             before = before.index_add(1, idle, row[:, idle])
         return before[:, : self.inputs]
+
+    def _asking(self, row: torch.Tensor) -> torch.Tensor:
+        """(B, W, n): the part of the row that each query has; 0 at padding."""
+        padded = torch.cat([row, row.new_zeros(len(row), 1)], 1)
+        return padded[:, self._index(self.queries, self.outputs, row)].unflatten(1, self.queries.shape)
 
     def _index(self, tokens: np.ndarray, padding: int, like: torch.Tensor) -> torch.Tensor:
         return torch.as_tensor(np.where(tokens < 0, padding, tokens).ravel(), device=like.device)

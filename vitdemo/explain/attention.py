@@ -124,7 +124,7 @@ def _raw(subject: Subject, options: Options, tick: Tick) -> Heat | NotOffered:
         attention = heads[:, :, options.head]
     row = torch.zeros(1, step.outputs, device=attention.device)
     row[:, asking] = 1 / len(asking)
-    values = step.carry(row, attention, None)[:, step.seen.tokens].unflatten(-1, step.seen.grid)
+    values = step.take(row, attention)[:, step.seen.tokens].unflatten(-1, step.seen.grid)
     return Heat(_array(values), signed=False, view=subject.views[0], figures={"layer": layer})
 
 
