@@ -88,6 +88,7 @@ class Heat:
     signed: bool  # negative values mean "speaks against"
     view: View
     figures: Mapping[str, float] = field(default_factory=dict)
+    note: str = ""  # what it takes for granted, where it goes beyond the method as published
 
 
 @dataclass(frozen=True)
