@@ -205,7 +205,9 @@ def explain(
     reason = explanation.refuse(subject)
     if reason and fused:
         heat = _from_members(name, subject, options, tick, members, "mean")
-        return heat if isinstance(heat, Heat) else NotOffered(reason)
+        if isinstance(heat, NotOffered):
+            return NotOffered(reason)
+        return replace(heat, note=f"the weighted mean of the backbones' maps: {reason}")
     if reason:
         return NotOffered(reason)
     # the noise is drawn for each subject anew, so that smoothed maps do not add up exactly

@@ -332,7 +332,8 @@ def _cost(request: Request, rows) -> float:
     passes = 1
     for name in request.explanations:
         method = EXPLANATIONS.get(name)
-        passes += 2 * method.passes(request.options) * (3 if method.family == "gradient" else 1)
+        forward, backward = method.passes(request.options), method.backward(request.options)
+        passes += 2 * (forward + 2 * backward)  # going back takes about twice as long
     return passes * sum(row.parameters for row in rows)
 
 

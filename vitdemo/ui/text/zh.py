@@ -372,6 +372,9 @@ METHODS = {
 
 # Why a map is not offered: parts of the sentences that `attention.tokens` and `explain` make.
 REASONS = {
+    "the weighted mean of the backbones' maps: ": "各网络热图的加权平均：",
+    "it explains the logit of one backbone, and a fused model has none": "它解释单个网络的 logit，融合模型没有 logit",
+    "it looks into one backbone, and a fused model has no layer of its own": "它查看单个网络内部，融合模型没有自己的层",
     " is the same for every class, so it cannot compare two of them": "对每个类别都一样，无法比较两个类别",
     "guided backpropagation is defined for networks of ReLUs alone, and this one has ": (
         "引导反向传播只对仅含 ReLU 的网络有定义，而这个网络含有 "
