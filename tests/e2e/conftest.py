@@ -89,7 +89,7 @@ def visit(chromium, server):
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(server + query)
-        page.wait_for_selector("#maps .maps")
+        page.wait_for_selector("#maps .maps", state="attached")
         page.wait_for_selector("#status .working", state="detached")
         return page
 

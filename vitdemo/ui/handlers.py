@@ -58,6 +58,11 @@ class Handlers:
         self._runs: dict[str, Run] = {}  # each session's running work
         self._opened: OrderedDict[tuple[str, Request], Analysis] = OrderedDict()
 
+    @property
+    def gate(self) -> threading.Semaphore:
+        """Held by whoever computes: one at a time, so that nobody's work slows another's."""
+        return self._gate
+
     # What the page shows before anything is computed
 
     def start(self) -> Request:

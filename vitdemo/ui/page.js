@@ -52,11 +52,11 @@
       keep("projector", on ? "on" : "off");
       pressed("#projector", on);
     },
-    // the address says what the page shows; the language, the tab and Gradio's own parameters (__theme …) stay in it
+    // the address says what the page shows; the language, the tab, what is pinned in it and Gradio's own parameters (__theme …) stay in it
     setLink(settings) {
       const next = new URLSearchParams(settings);
       for (const [key, value] of query()) {
-        if (key.startsWith("__") || ["lang", "tab"].includes(key)) next.set(key, value);
+        if (key.startsWith("__") || ["lang", "tab", "layer", "head", "token"].includes(key)) next.set(key, value);
       }
       show(next);
     },

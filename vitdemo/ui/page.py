@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 
 from vitdemo.explain import EXPLANATIONS, Options
 from vitdemo.fusion import FUSIONS
-from vitdemo.ui import analyse, compare, settings
+from vitdemo.ui import analyse, attention, compare, settings
 from vitdemo.ui.early import Early
 from vitdemo.ui.fields import controls, fusion_controls
 from vitdemo.ui.handlers import RESULTS, Handlers
@@ -20,7 +20,11 @@ from vitdemo.ui.text import LANGUAGES
 from vitdemo.ui.visitor import say_to
 
 HERE = Path(__file__).parent
-TABS = {"analyse": analyse.build, "compare": compare.build}  # in their order on the page; the first one is open
+TABS = {
+    "analyse": analyse.build,
+    "attention": attention.build,
+    "compare": compare.build,
+}  # in their order on the page; the first one is open
 FIRST = next(iter(TABS))
 
 
@@ -74,7 +78,7 @@ def _picture(shared: Shared) -> dict:
         image_mode=None,
         sources=["upload", "clipboard", "webcam"],
         label=say("picture"),
-        height=216,
+        height=192,
         elem_id="picture",
         buttons=[],
     )
@@ -187,6 +191,11 @@ def _endpoint(handlers: Handlers) -> None:
     )
 
 
+def _scripts() -> str:
+    """What runs in the browser before Gradio does: the page's own script first, then those of tabs."""
+    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("page.js", "attention.js"))
+
+
 def launch_options(page: gr.Blocks, handlers: Handlers) -> dict:
     """How the page is launched: its looks, the files it may serve, and what of Gradio is switched off."""
     return {
@@ -206,6 +215,6 @@ def launch_options(page: gr.Blocks, handlers: Handlers) -> dict:
         "enable_monitoring": False,
         "ssr_mode": False,
         "footer_links": ["api"],
-        "app_kwargs": {"middleware": [Middleware(Early, script=(HERE / "page.js").read_text(encoding="utf-8"))]},
+        "app_kwargs": {"middleware": [Middleware(Early, script=_scripts())]},
         "show_error": True,
     }
