@@ -293,6 +293,7 @@ def test_figures_by_hand():
     lines = [
         made("one", 0, "named", 0.8, deletion=0.2, insertion=0.6),
         made("one", 1, None, 0.4),
+        made("one", 2, None, None),  # a map of zeros points nowhere, and counts
         made("two", 0, "named", recognised=True),
         made("two", 1, "other", recognised=False),
         made("two", 2, None, recognised=True),
@@ -301,8 +302,8 @@ def test_figures_by_hand():
     means = {metric: figure["mean"] for metric, figure in row_of(document, "a", "rollout").items()}
     assert means == pytest.approx(
         {
-            "pointing": 0.5,
-            "energy": 0.6,
+            "pointing": 1 / 3,
+            "energy": 0.4,
             "two": 1 / 3,
             "two_other": 1 / 3,
             "two_recognised": 0.5,
@@ -316,7 +317,7 @@ def test_figures_by_hand():
     assert document["recognition"]["a"]["photo"]["count"] == 0
     head, line = study.table(document)
     assert line[:2] == ["Attention rollout", "2 backbones"] and len(head) == len(line)
-    assert line[2] == "0.50 (0.00 to 1.00)" and line[-1] == "2" and line[head.index("all random ↓")] == ""
+    assert line[2] == "0.33 (0.00 to 1.00)" and line[-1] == "2" and line[head.index("all random ↓")] == ""
 
 
 def test_the_mean_over_backbones_counts_pictures_not_backbones():

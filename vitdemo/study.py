@@ -85,9 +85,9 @@ class Plan:
 
     pictures: int = 200  # drawn with one flower, and as many with two
     photographs: int = 20  # at most, where there is a folder of them
-    costly: int = 24  # pictures of each kind about which slow methods are asked
-    curves: int = 24  # pictures with one flower whose deletion and insertion are measured; photographs all
-    randomised: int = 8  # pictures with one flower for which weights are randomised, of single backbones
+    costly: int = 20  # pictures of each kind about which slow methods are asked
+    curves: int = 20  # pictures with one flower whose deletion and insertion are measured; photographs all
+    randomised: int = 10  # pictures with one flower for which weights are randomised, of single backbones
     seed: int = 0
     size: int = 160  # of a drawn picture, in pixels
     fusion: str = "mean"
@@ -393,7 +393,7 @@ def values_of(lines: Iterable[Mapping], subject: str, method: str) -> dict[str, 
         if "peak" in figures:
             named, other = (figures["peak"] == which for which in ("named", "other"))
             if line["kind"] == "one":
-                given |= {"pointing": float(named), "energy": figures["energy"]}
+                given |= {"pointing": float(named), "energy": figures["energy"] or 0.0}  # a map of nothing has none
             else:
                 given |= {"two": float(named), "two_other": float(other)}
                 if said["recognised"]:
