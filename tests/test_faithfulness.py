@@ -119,7 +119,7 @@ def test_chance_is_like_chance(truth):
     judge = faith.Judge(linear(truth), replace(NINE, random=32))
     heats = [faith.random_map(WHOLE, (3, 3), 99, number, smooth) for number in range(40) for smooth in (0.0, 0.7)]
     trusts = [judge.trust(heat) for heat in heats]
-    assert sum(trust.word == faith.LIKE for trust in trusts) >= 70
+    assert sum(trust.word == faith.LIKE for trust in trusts) >= 70  # 1 in 33 is expected beyond the margin, 2 or 3
     assert np.mean([trust.score for trust in trusts]) == pytest.approx(0, abs=0.08)  # three of its own deviations
     assert trusts[0].floor.mean == 0
 
@@ -151,7 +151,7 @@ def test_the_word_follows_the_rule(truth):
     scores = [pair.score for pair in floor.random]
     assert len(scores) == 4
     assert floor.sd == pytest.approx(np.std([*scores, *(-s for s in scores)]))
-    assert floor.margin == pytest.approx(max(2 * floor.sd, max(map(abs, scores))))
+    assert floor.margin == max(map(abs, scores))
     tenth = 0.1 * floor.margin
     for score, word in (
         (floor.margin + tenth, faith.BETTER),

@@ -11,7 +11,9 @@ minus that of the map. A random map is as likely as its mirror image: chance is 
 measured. Each random map counts twice, with its mirror, for the price of one.
 
 That spread depends on smoothness: scattered holes leave a flower recognisable whichever they are, a blob hides it or
-does not. A map is therefore compared with random maps about as smooth as itself (`smoothness`, `LEVELS`).
+does not. A map is therefore compared with random maps about as smooth as itself (`smoothness`, `LEVELS`), and is better
+than chance if it is better than all of them and their mirrors. Where half of all random maps do well, as in a picture
+of two flowers, no map can be told from chance.
 """
 
 from collections.abc import Sequence
@@ -27,12 +29,8 @@ from vitdemo.faithfulness.ranks import ranks, spearman
 from vitdemo.types import Heat
 
 BETTER, LIKE, WORSE = "better than chance", "like chance", "worse than chance"
-DEVIATIONS = 2.0  # of the random maps' scores: with eight of them about one random map in 25 lies above (t, 8)
-LEVELS = (
-    0.0,
-    0.7,
-    1.5,
-)  # cells: random maps without any smoothness, and such that 0.6 and 0.9 of it pass to neighbours
+# Standard deviations in cells, as in `cells.random_map`: neighbours correlate by about 0, 0.6 and 0.9.
+LEVELS = (0.0, 0.7, 1.5)
 NEGLIGIBLE = 0.005  # of probability: less than the page shows, and no reason to believe or disbelieve a map
 
 
@@ -92,8 +90,13 @@ class Floor:
 
     @property
     def margin(self) -> float:
-        """How far from 0 a score has to be to be no chance: beyond every random map and mirror, and 2 deviations."""
-        return max(DEVIATIONS * self.sd, *(abs(pair.score) for pair in self.random), NEGLIGIBLE)
+        """How far from 0 a score has to be to be no chance: farther than every random map and its mirror.
+
+        One more random map would be above all of them once in 2 (R + 1) times, whatever the scores' distribution: once
+        in 18 for eight. Two deviations would ask for more than any map can reach where scores have two peaks: of two
+        flowers, half of the random maps show the right one first.
+        """
+        return max(*(abs(pair.score) for pair in self.random), NEGLIGIBLE)
 
     def band(self, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The random maps' "deletion" or "insertion" curves: shares (P,), mean (P,) and standard deviation (P,)."""
