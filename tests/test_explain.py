@@ -464,7 +464,7 @@ def test_nothing_is_left_behind(tiny, method, stop_at):
 def test_every_forward_pass_is_ticked_and_none_is_recorded(tiny, method):
     subject = subject_of([tiny["vit"]], paint(40, 40))
     events = []
-    hook = tiny["vit"].network.register_forward_pre_hook(lambda module, inputs: events.append("pass"))
+    hook = tiny["vit"].network.body.register_forward_pre_hook(lambda module, inputs: events.append("pass"))
     try:
         with Recorder() as recorder:
             heat = explain(method, subject, QUICK, lambda: events.append("tick"))

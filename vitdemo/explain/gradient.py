@@ -25,6 +25,7 @@ from vitdemo.explain.base import (
     private,
     probability,
 )
+from vitdemo.models import Network
 from vitdemo.types import Heat, NotOffered
 
 Inputs = tuple[torch.Tensor, ...]  # M tensors (B, 3, h_m, w_m)
@@ -300,9 +301,12 @@ def gradient_shap(subject: Subject, options: Options, tick: Tick) -> Heat:
 
 
 class _Logit(nn.Module):
-    """One backbone's logit of the target, at its temperature, less that of the class it is compared with: (B,)."""
+    """One backbone's logit of the target, at its temperature, less that of the class it is compared with: (B,).
 
-    def __init__(self, network: nn.Module, subject: Subject, tick: Tick):
+    In fp32 on every device: hooks may not change the precision of what passes them.
+    """
+
+    def __init__(self, network: Network, subject: Subject, tick: Tick):
         super().__init__()
         self.network = network
         self.temperature = subject.models[0].backbone.temperature
@@ -311,7 +315,9 @@ class _Logit(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         self.tick()
-        return self.score(self.network(pixels) / self.temperature)
+        with torch.autocast(pixels.device.type, enabled=False):
+            logits = self.network.body((pixels - self.network.mean) / self.network.std)
+        return self.score(logits / self.temperature)
 
 
 def _own_logit(subject: Subject, tick: Tick) -> _Logit:
