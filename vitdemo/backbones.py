@@ -80,13 +80,15 @@ class Catalogue:
         return rows
 
     def suggested(self, collection: str, count: int = 3) -> list[str]:
-        """Names to begin with: the smallest backbone of each of a few families, in the catalogue's order."""
-        members = self.members(collection)
-        smallest: dict[str, Backbone] = {}
-        for row in sorted(members, key=lambda row: row.parameters):
-            smallest.setdefault(row.family, row)
-        chosen = [row.name for row in smallest.values()][:count]
-        return [row.name for row in members if row.name in chosen]
+        """Names to begin with: the smallest backbone of each of the first few families, in the catalogue's order.
+
+        A student of an ensemble is left out: it was made to say what the others say together.
+        """
+        members = [row for row in self.members(collection) if not row.student_of] or self.members(collection)
+        families = list(dict.fromkeys(row.family for row in members))[:count]
+        smallest = {min((row for row in members if row.family == family), key=lambda row: row.parameters).name
+                    for family in families}  # fmt: skip
+        return [row.name for row in members if row.name in smallest]
 
     def get(self, collection: str, names: Iterable[str]) -> list[Backbone]:
         """The backbones of these names, in this order.
@@ -125,7 +127,8 @@ def bundled(folder: Path = BUNDLED) -> list[Backbone]:
     return sorted(rows, key=lambda row: ORDER.index(row.name) if row.name in ORDER else len(ORDER))
 
 
-ORDER = ("vit", "hybrid", "resnet")  # from the plain transformer to the plain convolutional network
+# the three that the page begins with, from the plain transformer to the convolutional network; then their relatives
+ORDER = ("vit", "hybrid", "resnet", "deit", "vit_mae", "swin", "levit", "coatnet", "student")
 
 
 def read_sidecar(path: Path) -> Backbone:
@@ -177,7 +180,6 @@ IMAGENET: tuple[Backbone, ...] = (
     _row("vit_b16", "ViT", "vit_base_patch16_224.augreg2_in21k_ft_in1k", 86_567_656, 0.85096, "2106.10270"),
     _row("vit_b32", "ViT", "vit_base_patch32_224.augreg_in21k_ft_in1k", 88_224_232, 0.80716, "2106.10270"),
     _row("vit_l16", "ViT", "vit_large_patch16_224.augreg_in21k_ft_in1k", 304_326_632, 0.85834, "2106.10270"),
-    _row("clip_b16", "CLIP", "vit_base_patch16_clip_224.openai_ft_in1k", 86_568_424, 0.85292, "2103.00020"),
     _row("deit_ti", "DeiT", "deit_tiny_patch16_224.fb_in1k", 5_717_416, 0.72172, "2012.12877"),
     _row("deit_s", "DeiT", "deit_small_patch16_224.fb_in1k", 22_050_664, 0.79844, "2012.12877"),
     _row(
@@ -210,6 +212,7 @@ IMAGENET: tuple[Backbone, ...] = (
     _row("convit_ti", "ConViT", "convit_tiny.fb_in1k", 5_710_512, 0.73112, "2103.10697"),
     _row("convit_s", "ConViT", "convit_small.fb_in1k", 27_777_322, 0.8142, "2103.10697"),
     _row("beit_b16", "BEiT", "beit_base_patch16_224.in22k_ft_in22k_in1k", 86_530_984, 0.85212, "2106.08254"),
+    _row("clip_b16", "CLIP", "vit_base_patch16_clip_224.openai_ft_in1k", 86_568_424, 0.85292, "2103.00020"),
     _row("eva02_ti14", "EVA-02", "eva02_tiny_patch14_336.mim_in22k_ft_in1k", 5_756_584, 0.8063, "2303.11331", "mit"),
     _row(
         "vit_r26_s32",
