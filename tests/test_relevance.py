@@ -8,7 +8,7 @@ import torch
 
 from tests.conftest import TINY, everything_on, paint, subject_of
 from tests.families import FAMILIES, body, pixels
-from vitdemo.attention import Layout, Recorder, gradient_rollout, gradients_of, layout_of, relevance
+from vitdemo.attention import Layout, Recorder, gradient_rollout, gradients_of, layout_of, relevance, rollout
 from vitdemo.attention.tokens import stack
 from vitdemo.errors import VitdemoError
 from vitdemo.explain import Options, explain
@@ -315,3 +315,16 @@ def test_raw_attention_that_is_not_there_is_refused(tiny, options, words):
     refusal = explain("attention", subject_of([tiny["vit"]], paint(60, 60)), Options(**options))
     assert isinstance(refusal, NotOffered)
     assert words in refusal.reason
+
+
+@pytest.mark.parametrize("options", [{"residual": 0.2}, {"start": 1}, {"start": 99, "discard": 0.5}])
+def test_rollout_and_gradient_rollout_read_their_options(tiny, options):
+    subject = subject_of([tiny["vit"]], paint(60, 60))
+    layout = layout_of(tiny["vit"].network.body, (32, 32))
+    given = options | {"start": min(options.get("start", 0), 2)}  # of three layers
+    heat = explain("rollout", subject, Options(**options))
+    np.testing.assert_allclose(heat.values, rollout(subject.recordings[0], layout, **given)[0], rtol=1e-5)
+    if "residual" in options:
+        matrices, gradients = gradients_of(score_of(tiny["vit"].network, subject.pixels[0]))
+        heat = explain("gradient_rollout", subject, Options(**options))
+        np.testing.assert_allclose(heat.values, gradient_rollout(matrices, gradients, layout, 0.2)[0], rtol=1e-4)
