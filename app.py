@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from vitdemo import host
+from vitdemo import host, spaces
 from vitdemo.errors import VitdemoError
 
 
@@ -23,6 +23,7 @@ def build(options: argparse.Namespace):
     Raises:
         VitdemoError: an option is not allowed here.
     """
+    spaces.begin()
     from vitdemo.ui.handlers import Handlers
     from vitdemo.ui.page import build as build_page
     from vitdemo.ui.pictures import samples

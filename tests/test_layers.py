@@ -20,6 +20,7 @@ FLOORS = [
     {"explain"},
     {"faithfulness"},
     {"pipeline", "evaluate", "training", "microscope", "whatif"},
+    {"spaces"},
     {"host", "result", "bench", "study"},
     {"ui"},
     {"__main__", "app"},
@@ -29,6 +30,7 @@ ALONE = {  # what only one part may import
     "captum": {"explain", "faithfulness", "whatif"},
     "huggingface_hub": {"weights"},
     "matplotlib": {"draw"},
+    "spaces": {"spaces"},
 }
 
 

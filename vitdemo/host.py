@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from vitdemo.backbones import Backbone, Catalogue, default_catalogue
 from vitdemo.errors import VitdemoError, WeightsError
+from vitdemo.spaces import lends
 
 if TYPE_CHECKING:  # both need torch, which `--help` should not wait for
     from torch import nn
@@ -85,7 +86,8 @@ def models(args: argparse.Namespace, fetcher: "Fetcher | None" = None) -> "Model
     """
     from vitdemo.models import Models
 
-    return Models(args.device, None if args.memory is None else size_of(args.memory), fetcher)
+    device = "cpu" if lends() else args.device  # a lent GPU is for the calls that it is lent for
+    return Models(device, None if args.memory is None else size_of(args.memory), fetcher)
 
 
 def size_of(text: str) -> int:

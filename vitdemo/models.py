@@ -107,6 +107,8 @@ def pick_device(name: str = "auto") -> torch.device:
     """
     if name not in DEVICES:
         raise VitdemoError(f"Unknown device {name!r}; allowed: {', '.join(DEVICES)}.")
+    if name == "cpu":  # where a GPU is lent for single calls, nobody may ask for it outside of one
+        return torch.device("cpu")
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if there[kind]))

@@ -5,13 +5,16 @@ whose document would be too large the means over heads are sent, and the heads o
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import gradio as gr
+from PIL import Image
 
 from vitdemo import draw, microscope
+from vitdemo.backbones import Backbone
 from vitdemo.errors import VitdemoError
+from vitdemo.models import Models
 from vitdemo.pipeline import Analysis
 from vitdemo.types import NotOffered
 from vitdemo.ui import render
@@ -40,24 +43,18 @@ def build(shared: Shared) -> dict:
         nothing = [gr.update(visible=False), gr.update(visible=False)]
         if analysis is None:
             return [*nothing, _note(say("attention.nothing")), ""]
-        with handlers.gate, handlers.models.use(analysis.backbones) as loaded:
-            reasons = {model.backbone.name: microscope.offered(model) for model in loaded}
-            names = [name for name, found in reasons.items() if not isinstance(found, NotOffered)]
-            refused = [
-                say("attention.refused", name=name, reason=translated(found.reason, spoken))
-                for name, found in reasons.items()
-                if isinstance(found, NotOffered)
-            ]
-            if not names:
-                return [*nothing, _note(" ".join([say("attention.none"), *refused])), ""]
-            one = chosen[0] if chosen[0] in names else names[0]
-            two = chosen[1] if chosen[1] in names and chosen[1] != one else ""
-            views = [
-                document(microscope.examine(model, analysis.picture))
-                for name in filter(None, (one, two))
-                for model in loaded
-                if model.backbone.name == name
-            ]
+        rows = analysis.backbones
+        with handlers.gate:
+            reasons, views = handlers.entrance(examined, rows, analysis.picture, chosen, rows=rows)
+        names = [name for name, reason in reasons.items() if not reason]
+        refused = [
+            say("attention.refused", name=name, reason=translated(reason, spoken))
+            for name, reason in reasons.items()
+            if reason
+        ]
+        if not names:
+            return [*nothing, _note(" ".join([say("attention.none"), *refused])), ""]
+        one, two = shown_of(names, chosen)
         others = [(say("attention.alone"), ""), *(name for name in names if name != one)]
         message = {
             "views": views,
@@ -84,6 +81,29 @@ def build(shared: Shared) -> dict:
     return {}
 
 
+def shown_of(names: Sequence[str], chosen: Sequence[str | None]) -> tuple[str, str]:
+    """Which backbone is shown, and which one beside it, "" for none."""
+    one = chosen[0] if chosen[0] in names else names[0]
+    return one, chosen[1] if chosen[1] in names and chosen[1] != one else ""
+
+
+def examined(models: Models, report, rows: Sequence[Backbone], picture: Image.Image, chosen) -> tuple[dict, list[dict]]:
+    """Why each backbone cannot be examined, "" where it can; and the documents of those that are shown."""
+    with models.use(rows) as loaded:
+        found = {model.backbone.name: microscope.offered(model) for model in loaded}
+        reasons = {name: one.reason if isinstance(one, NotOffered) else "" for name, one in found.items()}
+        names = [name for name, reason in reasons.items() if not reason]
+        shown = shown_of(names, chosen) if names else ()
+        of = {model.backbone.name: model for model in loaded}
+        return reasons, [document(microscope.examine(of[name], picture)) for name in filter(None, shown)]
+
+
+def layer_of(models: Models, report, row: Backbone, picture: Image.Image, layer: int) -> dict:
+    """The heads of one layer."""
+    with models.use([row]) as (model,):
+        return microscope.pack_layer(microscope.examine(model, picture), layer)
+
+
 def document(one: microscope.Examination) -> dict:
     """What the browser needs of one backbone: the packed numbers, and what the backbone saw."""
     return microscope.pack(one) | {"id": one.name, "caption": one.name, "picture": render.uri(one.seen, "PNG")}
@@ -96,8 +116,8 @@ def heads_of(handlers: Handlers, wanted: str, analysis: Analysis | None) -> str:
         rows = [row for row in analysis.backbones if row.name == asked["backbone"]] if analysis else []
         if not rows or not isinstance(asked["layer"], int):
             return ""
-        with handlers.gate, handlers.models.use(rows) as (model,):
-            layer = microscope.pack_layer(microscope.examine(model, analysis.picture), asked["layer"])
+        with handlers.gate:
+            layer = handlers.entrance(layer_of, rows[0], analysis.picture, asked["layer"], rows=rows)
     except (ValueError, KeyError, TypeError, IndexError, VitdemoError):
         return ""
     return json.dumps(layer | {"doc": asked["doc"]})

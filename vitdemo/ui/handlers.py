@@ -22,6 +22,7 @@ from vitdemo.explain import EXPLANATIONS, Options
 from vitdemo.fusion import FUSIONS, evidence_of
 from vitdemo.models import Models, is_here, labels_of
 from vitdemo.pipeline import Analysis, Progress, Request, analyse, check, first_name
+from vitdemo.spaces import Entrance, lends
 from vitdemo.ui import permalink, render
 from vitdemo.ui.fields import controls, fusion_groups, request_of, values_of
 from vitdemo.ui.text import Say
@@ -41,6 +42,11 @@ def changes(**given) -> list:
     return [given.get(name, gr.skip()) for name in RESULTS]
 
 
+def analysed(models: Models, report, picture, wanted: Request, catalogue: Catalogue, masks=None) -> Analysis:
+    """`pipeline.analyse`, as work for an `Entrance`."""
+    return analyse(picture, wanted, catalogue, models, report, masks)
+
+
 class Handlers:
     """One object per program.
 
@@ -54,6 +60,7 @@ class Handlers:
         self.catalogue = catalogue
         self.models = models
         self.samples = samples
+        self.entrance = Entrance(models)  # to whatever computes
         self._gate = threading.Semaphore(1)  # one analysis at a time computes; the others wait their turn
         self._runs: dict[str, Run] = {}  # each session's running work
         self._opened: OrderedDict[tuple[str, Request], Analysis] = OrderedDict()
@@ -159,6 +166,8 @@ class Handlers:
 
     def warm(self) -> None:
         """Analyses the sample that the page opens with, so that the first visitor finds it done."""
+        if lends():  # a GPU is lent to visitors alone
+            return
         wanted = self.start()
         for name, path in list(self.samples.get(wanted.collection, {}).items())[:1]:
             with self._gate:
@@ -173,7 +182,7 @@ class Handlers:
             yield changes(status=render.notice(say("no_picture")))
             return
         try:
-            wanted, _ = self._wanted(values)
+            wanted, rows = self._wanted(values)
             key = (sample, wanted)
             if sample and key in self._opened:
                 yield self._shown(self._opened[key], sample, scale, colours, say, spoken)
@@ -182,7 +191,7 @@ class Handlers:
             def work(report):
                 if sample and key in self._opened:  # another visitor has just had it analysed
                     return self._opened[key]
-                return analyse(images.load(picture), wanted, self.catalogue, self.models, report)
+                return self.entrance(analysed, images.load(picture), wanted, self.catalogue, rows=rows, report=report)
 
             run = self._runs[request.session_hash] = Run(work, self._gate)
             yield changes(status=render.working(Progress("queued", 0.0), say))
@@ -197,6 +206,8 @@ class Handlers:
             yield changes(status=render.notice(say("cancelled")))
         except VitdemoError as error:
             yield changes(status=render.notice(str(error), "error"))
+        except gr.Error as error:  # the platform has no GPU to lend just now, and says why
+            yield changes(status=render.notice(str(error.message), "error"))
         except Exception:
             log.exception("analysis failed")
             yield changes(status=render.notice(say("unexpected"), "error"))

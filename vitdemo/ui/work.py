@@ -4,6 +4,7 @@ Gradio stops a generator at its next `yield`. The work itself asks before every 
 so that a cancelled analysis ends within one pass and not within one analysis.
 """
 
+import contextvars
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -45,7 +46,8 @@ class Run:
         Raises:
             Whatever the work raised; `Cancelled` after `cancel`.
         """
-        threading.Thread(target=self._run, daemon=True).start()
+        context = contextvars.copy_context()  # a platform finds the visitor's request there
+        threading.Thread(target=context.run, args=(self._run,), daemon=True).start()
         latest: Progress = Progress("queued", 0.0)
         try:
             while True:
