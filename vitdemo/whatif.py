@@ -1,4 +1,4 @@
-"""What if the picture were a little different? Hidden parts, and the least change that misleads a backbone.
+"""What if the picture were a little different, or another class were meant? Hidden parts, attacks, class against class.
 
 An attack is made on a canvas: the picture shrunk to at most `SIDE` pixels on its short side, (1, 3, H, W) in 0..1.
 Every member of a fusion is fed from the same canvas, cropped and resized by differentiable resampling in place of its
@@ -9,17 +9,22 @@ through each backbone's own transform like any other.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
 from torch.nn import functional as F
 
+from vitdemo.backbones import Catalogue
 from vitdemo.errors import NotOfferedError, UnknownNameError, VitdemoError
+from vitdemo.explain import EXPLANATIONS
+from vitdemo.explain.attention import layout
 from vitdemo.fusion import FUSIONS, FusedModel
-from vitdemo.models import Model
-from vitdemo.types import View
+from vitdemo.models import Model, Models
+from vitdemo.pipeline import FUSED, Analysis, Progress, analyse
+from vitdemo.types import Heat, NotOffered, View
+from vitdemo.views import canvas_shape, place, spread
 
 SIDE = 224  # pixels; as much as most backbones see
 MOST_EPSILON = 32  # of 255
@@ -29,7 +34,31 @@ GREY = (128, 128, 128)  # of what is painted over: it says nothing of any class
 MAGNIFIED = 1e6  # times the loss
 LEAST = 1e-12  # probability under which its logarithm is not followed further
 
+PLAIN = "plain"  # the name of the grid that belongs to no backbone
+CELLS = 8  # of that grid, on each side
+CANVAS = 112  # cells on the long side of the grid on which two maps are compared
+
 Tick = Callable[[], None]
+Report = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Patches that can be hidden."""
+
+    name: str  # `PLAIN`, or the backbone's whose tokens they are
+    shape: tuple[int, int]  # (rows, columns)
+    view: View  # where they lie in the picture
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One picture explained for two classes, and for the difference of their probabilities."""
+
+    method: str  # a class-specific one; rollout stands beside it
+    first: Analysis
+    second: Analysis
+    between: Analysis  # p(first) − p(second)
 
 
 @dataclass(frozen=True)
@@ -161,6 +190,111 @@ def magnified(perturbation: np.ndarray, epsilon: int) -> Image.Image:
     """
     scaled = 127.5 + perturbation * (127.5 / max(epsilon, 1))
     return Image.fromarray(scaled.round().clip(0, 255).astype(np.uint8))
+
+
+def grids_of(models: Sequence[Model], picture: Image.Image) -> list[Grid]:
+    """A plain grid over the whole picture, then the patches of each backbone whose tokens lie on one."""
+    found = [Grid(PLAIN, (CELLS, CELLS), View((0.0, 0.0, *map(float, picture.size)), picture.size))]
+    for model in models:
+        tokens = layout(model)
+        if not isinstance(tokens, NotOffered):
+            found.append(Grid(model.backbone.name, tokens.grid, model.view(picture)))
+    return found
+
+
+def ranked(heat: Heat, grid: Grid) -> list[int]:
+    """The patches of a grid by how much of a map falls on them, the most first; those it does not reach are left out.
+
+    Args:
+        heat: of the grid's picture. Where it is signed, what speaks against the class comes last.
+    """
+    totals = spread(heat.values, heat.view, grid.shape, grid.view).ravel()
+    reached = spread(np.ones_like(heat.values), heat.view, grid.shape, grid.view).ravel()
+    order = np.argsort(-totals, kind="stable")
+    return [int(patch) for patch in order if reached[patch] > reached.max() / 2]
+
+
+def ask_again(
+    analysis: Analysis,
+    picture: Image.Image,
+    catalogue: Catalogue,
+    models: Models,
+    methods: Sequence[str] = (),
+    report: Report = lambda progress: None,
+) -> Analysis:
+    """What the same backbones, fused in the same way, say of another picture; maps are for the class as before.
+
+    Args:
+        analysis: as it was.
+        picture: upright RGB.
+        methods: names in `EXPLANATIONS`, of the maps to make of it.
+        report: as for `pipeline.analyse`.
+    """
+    label = analysis.labels[analysis.target]
+    wanted = replace(analysis.request, explanations=tuple(methods), target=label, against=None, trust=False)
+    return analyse(picture, wanted, catalogue, models, report)
+
+
+def first_choices(analysis: Analysis) -> dict[str, int]:
+    """The most probable class for the fused model, where there is more than one backbone, and for each backbone."""
+    names = [row.name for row in analysis.backbones]
+    subjects = [FUSED, *names] if len(names) > 1 else names
+    return {name: int(analysis.probabilities(name).argmax()) for name in subjects}
+
+
+def contrast(
+    analysis: Analysis,
+    first: str,
+    second: str,
+    method: str,
+    catalogue: Catalogue,
+    models: Models,
+    report: Report = lambda progress: None,
+) -> Contrast:
+    """Explains the picture of an analysis for two of its classes, and for the difference p(first) − p(second).
+
+    Args:
+        first, second: labels, or whatever `pipeline.find_target` takes for one.
+        method: a class-specific name in `EXPLANATIONS`.
+        report: as for `pipeline.analyse`; its `done` runs over all three.
+
+    Raises:
+        VitdemoError: the classes are the same or not known, or the method is the same for every class.
+    """
+    if not EXPLANATIONS.get(method).class_specific:
+        allowed = ", ".join(each.name for each in EXPLANATIONS if each.class_specific)
+        raise VitdemoError(f"{method} is the same for every class, so it compares none; allowed: {allowed}.")
+    both = replace(analysis.request, explanations=("rollout", method), trust=False, against=None)
+
+    def part(number: int) -> Report:
+        return lambda now: report(replace(now, done=(number + now.done) / 3, analysis=None))
+
+    against = replace(both, explanations=(method,), target=first, against=second)
+    wanted = (against, replace(both, target=first), replace(both, target=second))  # what is not allowed shows at once
+    between, one, two = (
+        analyse(analysis.picture, each, catalogue, models, part(number)) for number, each in enumerate(wanted)
+    )
+    return Contrast(method, one, two, between)
+
+
+def likeness(one: Heat, other: Heat) -> float:
+    """Pearson's correlation of two maps of one picture over what both saw: 1 is the same map up to its scale.
+
+    A map without variation is like no other: 0, unless both are the same.
+    """
+    shape = canvas_shape(one.view.picture, CANVAS)
+    (a, saw_a), (b, saw_b) = (place(heat.values, heat.view, shape) for heat in (one, other))
+    a, b = a[saw_a & saw_b].astype(float), b[saw_a & saw_b].astype(float)
+    a, b = a - a.mean(), b - b.mean()
+    size = float(np.sqrt((a @ a) * (b @ b)))
+    if not size:
+        return float(np.array_equal(a, b))
+    return float(np.clip(a @ b / size, -1, 1))
+
+
+def hidden_share(mask: Image.Image) -> float:
+    """How much of a picture that was white before parts of it were hidden is grey, 0 to 1."""
+    return float((np.asarray(mask)[..., 0] == GREY[0]).mean())
 
 
 def hide_patches(picture: Image.Image, hidden: Sequence[int], grid: tuple[int, int], view: View) -> Image.Image:

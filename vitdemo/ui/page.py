@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 
 from vitdemo.explain import EXPLANATIONS, Options
 from vitdemo.fusion import FUSIONS
-from vitdemo.ui import analyse, attention, compare, settings
+from vitdemo.ui import analyse, attention, compare, settings, whatif
 from vitdemo.ui.early import Early
 from vitdemo.ui.fields import controls, fusion_controls
 from vitdemo.ui.handlers import RESULTS, Handlers
@@ -24,6 +24,7 @@ TABS = {
     "analyse": analyse.build,
     "attention": attention.build,
     "compare": compare.build,
+    "whatif": whatif.build,
 }  # in their order on the page; the first one is open
 FIRST = next(iter(TABS))
 
@@ -130,6 +131,9 @@ def _wire(page: gr.Blocks, shared: Shared, made: dict) -> None:
     made["picture"].input(lambda: "", None, sample, **QUIET).then(handlers.run, **run)
     chosen = made["gallery"].select(handlers.pick_sample, made["collection"], [sample, made["picture"]], **QUIET)
     chosen.then(handlers.run, **run)
+    for take, handler, given_to in made["takes"]:
+        taken = take.click(handler, given_to, [sample, made["picture"]], **QUIET)
+        taken.success(handlers.run, **run)
     offers = [*fusions, made["hint"]]
     first = {
         "collection": (
@@ -193,7 +197,7 @@ def _endpoint(handlers: Handlers) -> None:
 
 def _scripts() -> str:
     """What runs in the browser before Gradio does: the page's own script first, then those of tabs."""
-    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("page.js", "attention.js"))
+    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("page.js", "attention.js", "whatif.js"))
 
 
 def launch_options(page: gr.Blocks, handlers: Handlers) -> dict:

@@ -295,4 +295,112 @@ TEXT = {
     "att.column.product.info": "Length of what is taken in from it",
     "att.others": "all other tokens",
     "att.sum": "sum",
+    "tab.whatif": "What if",
+    "whatif.nothing": "Analyse a picture first; then it can be changed here to see what its answer hangs on.",
+    "whatif.hide": "Hide parts",
+    "whatif.hide.reading": (
+        "Grey out a part and see what the backbones say without it. A grey patch is itself something new to them: they "
+        "never saw one while learning, so a fall shows what mattered only if hiding as much elsewhere does less."
+    ),
+    "whatif.hide.none": (
+        "Nothing is hidden yet. Click patches of the picture, paint over them, or let a map choose; the answers before "
+        "and after then stand here."
+    ),
+    "whatif.grid": "Patches of",
+    "whatif.grid.info": "A backbone's own patches, or squares.",
+    "whatif.plain": "{rows} × {columns} squares",
+    "whatif.patches": "{name}, {rows} × {columns}",
+    "whatif.tool": "Hide by",
+    "whatif.tool.patch": "patches",
+    "whatif.tool.brush": "brush",
+    "whatif.tool.eraser": "eraser",
+    "whatif.brush": "Brush",
+    "whatif.brush.small": "small",
+    "whatif.brush.medium": "medium",
+    "whatif.brush.large": "large",
+    "whatif.reset": "Show everything again",
+    "whatif.take": "Analyse this picture",
+    "whatif.take.nothing": "Nothing is hidden, so there is no changed picture to analyse; hide a part first.",
+    "whatif.by": "Chosen by the fused map",
+    "whatif.by.info": "Which map says what is important.",
+    "whatif.by.none": "No fused map: only chance can choose",
+    "whatif.part": "Share of the patches, in %",
+    "whatif.rank.most": "Hide the most important",
+    "whatif.rank.least": "Hide the least important",
+    "whatif.rank.random": "Hide as many by chance",
+    "whatif.rank.reading": (
+        "A test of the map: if it is right, hiding what it calls important lowers the probability more than chance "
+        "does, and hiding the unimportant less. Of a map with a sign, the least important speaks against the class."
+    ),
+    "whatif.shown": "Fused map of the changed picture",
+    "whatif.shown.none": "none",
+    "whatif.canvas": (
+        "The picture with its patches; arrow keys walk from patch to patch, Enter hides a patch or shows it again"
+    ),
+    "whatif.patch.hidden": "Row {row}, column {column}: hidden",
+    "whatif.patch.seen": "Row {row}, column {column}: visible",
+    "whatif.share": "{share} of the picture is grey.",
+    "whatif.same": "The answer is still {label}: {before} → {after}.",
+    "whatif.changed": "The answer changed: {before} → {after}.",
+    "whatif.still": "still {label}",
+    "whatif.bars": "Thin bar: before. Thick bar: after.",
+    "whatif.map.before": "{method}, before",
+    "whatif.map.after": "{method}, after",
+    "whatif.map.about": "Both maps are for {label} and share one scale.",
+    "whatif.attack": "Mislead it",
+    "whatif.attack.reading": (
+        "Change every pixel by a step too small to notice, in the worst direction. It matters because a classifier "
+        "can be sure and wrong on a picture that no person would mistake."
+    ),
+    "whatif.attack.none": "No attack yet: choose whom to mislead and how much may change, then press the button.",
+    "whatif.attack.go": "Attack",
+    "whatif.attack.take": "Analyse the attacked picture",
+    "whatif.attack.jumps": (
+        "A vote jumps from class to class, so no gradient shows how to mislead it; the mean of its backbones can be "
+        "attacked instead, and what the vote then says is shown."
+    ),
+    "whatif.subject": "Attacked",
+    "whatif.subject.info": "The attacker knows this one; the others only see the result.",
+    "whatif.method": "Attack",
+    "whatif.method.info": "FGSM takes one step along the gradient, PGD many small ones.",
+    "whatif.epsilon": "Largest change (ε, of 255)",
+    "whatif.epsilon.info": "No colour value changes by more than this.",
+    "whatif.steps": "Steps of PGD",
+    "whatif.steps.info": "More steps find worse pictures and take longer.",
+    "whatif.original": "Original",
+    "whatif.perturbation": "Change, magnified {times} times; grey is none",
+    "whatif.attacked": "Attacked: no value differs by more than {largest}",
+    "whatif.fused.of": "the fused model",
+    "whatif.made.for": "Made to mislead {name}: {method}, ε = {epsilon} of 255.",
+    "whatif.verdict.nobody": "Nobody changed their answer.",
+    "whatif.verdict.resists": "The fusion resists: {names} changed their answer, the fused answer did not.",
+    "whatif.verdict.falls": "The fusion falls too: {names} changed their answer, and so did the fused model.",
+    "whatif.verdict.only": "Only the fused answer changed: its backbones kept theirs, but are less sure of them.",
+    "whatif.verdict.alone.falls": "{name} changed its answer.",
+    "whatif.verdict.alone.stands": "{name} kept its answer.",
+    "whatif.classes": "Class against class",
+    "whatif.classes.reading": (
+        "Ask for two classes why each of them, and why the one rather than the other. Rollout cannot tell them apart: "
+        "it follows attention, which is there before any class is named. Gradients are taken of a class."
+    ),
+    "whatif.classes.none": "Nothing compared yet: choose two classes, then press the button.",
+    "whatif.classes.go": "Compare the classes",
+    "whatif.first": "Class A",
+    "whatif.second": "Class B",
+    "whatif.with": "With",
+    "whatif.backbone": "Beside the fused model",
+    "whatif.column.rollout": "Rollout, for A and for B",
+    "whatif.column.for": "{method}: {label}",
+    "whatif.column.difference": "The difference: {first} rather than {second}",
+    "whatif.alike": "likeness of the maps for A and B: {value}",
+    "whatif.alike.about": (
+        "Likeness is the correlation of both maps: 1 is the same map, 0 nothing in common, −1 the opposite. The maps "
+        "for A and B share one scale; the difference has its own."
+    ),
+    "whatif.knows": "{method} knows about the class: its maps differ. Rollout does not: it is one map for both.",
+    "whatif.knows.same": "Here {method} hardly tells the classes apart; rollout cannot: it is one map for both.",
+    "whatif.knows.none": "{method} has no map here; choose another method.",
+    "whatif.working.attack": "Looking for a picture that misleads",
+    "whatif.working.classes": "Explaining both classes",
+    "whatif.cancelled": "Cancelled.",
 }

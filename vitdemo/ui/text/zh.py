@@ -266,6 +266,108 @@ TEXT = {
     "att.column.product.info": "从它取用的长度",
     "att.others": "其他所有 token",
     "att.sum": "总和",
+    "tab.whatif": "如果……",
+    "whatif.nothing": "请先分析一张图片；然后可以在这里改动它，看看答案取决于什么。",
+    "whatif.hide": "遮住一部分",
+    "whatif.hide.reading": (
+        "把一部分涂灰，看看没有它时各网络怎么说。灰块本身对网络也是新东西：学习时从没见过，"
+        "所以只有在别处遮住同样多而影响更小时，概率下降才说明这里重要。"
+    ),
+    "whatif.hide.none": "还没有遮住任何部分。点击图片上的小块、用画笔涂抹，或让热图来选；前后的答案会显示在这里。",
+    "whatif.grid": "小块划分",
+    "whatif.grid.info": "某个网络自己的小块，或普通方格。",
+    "whatif.plain": "{rows} × {columns} 方格",
+    "whatif.patches": "{name}，{rows} × {columns}",
+    "whatif.tool": "遮挡工具",
+    "whatif.tool.patch": "小块",
+    "whatif.tool.brush": "画笔",
+    "whatif.tool.eraser": "橡皮",
+    "whatif.brush": "画笔粗细",
+    "whatif.brush.small": "细",
+    "whatif.brush.medium": "中",
+    "whatif.brush.large": "粗",
+    "whatif.reset": "全部恢复",
+    "whatif.take": "分析这张图片",
+    "whatif.take.nothing": "没有遮住任何部分，也就没有改动过的图片可分析；请先遮住一部分。",
+    "whatif.by": "按融合热图选择",
+    "whatif.by.info": "由哪种热图来判断什么重要。",
+    "whatif.by.none": "没有融合热图：只能随机选择",
+    "whatif.part": "小块所占比例（%）",
+    "whatif.rank.most": "遮住最重要的",
+    "whatif.rank.least": "遮住最不重要的",
+    "whatif.rank.random": "随机遮住同样多",
+    "whatif.rank.reading": (
+        "这是对热图的检验：如果热图是对的，遮住它认为重要的部分会比随机遮挡更多地降低概率，遮住不重要的则降得更少。"
+        "对有正负号的热图，“最不重要”指反对该类别的部分。"
+    ),
+    "whatif.shown": "改动后图片的融合热图",
+    "whatif.shown.none": "不显示",
+    "whatif.canvas": "带小块网格的图片；方向键在小块间移动，回车键遮住或恢复一个小块",
+    "whatif.patch.hidden": "第 {row} 行第 {column} 列：已遮住",
+    "whatif.patch.seen": "第 {row} 行第 {column} 列：可见",
+    "whatif.share": "图片有 {share} 是灰色。",
+    "whatif.same": "答案仍是 {label}：{before} → {after}。",
+    "whatif.changed": "答案变了：{before} → {after}。",
+    "whatif.still": "仍是 {label}",
+    "whatif.bars": "细条：之前。粗条：之后。",
+    "whatif.map.before": "{method}，之前",
+    "whatif.map.after": "{method}，之后",
+    "whatif.map.about": "两张热图都针对 {label}，使用同一色标。",
+    "whatif.attack": "误导它",
+    "whatif.attack.reading": (
+        "把每个像素朝最不利的方向改动一点点，小到看不出来。这很重要，因为分类器可能在一张谁都不会认错的图片上"
+        "既自信又出错。"
+    ),
+    "whatif.attack.none": "还没有攻击：选择要误导谁、允许改动多少，然后按下按钮。",
+    "whatif.attack.go": "攻击",
+    "whatif.attack.take": "分析被攻击的图片",
+    "whatif.attack.jumps": (
+        "投票会在类别之间跳变，没有梯度告诉我们怎样误导它；可以改为攻击各网络的平均，再看投票怎么说。"
+    ),
+    "whatif.subject": "攻击对象",
+    "whatif.subject.info": "攻击者只了解它；其他网络只看到结果。",
+    "whatif.method": "攻击方法",
+    "whatif.method.info": "FGSM 沿梯度走一步，PGD 走许多小步。",
+    "whatif.epsilon": "最大改动（ε，满值 255）",
+    "whatif.epsilon.info": "任何颜色值的改动都不超过它。",
+    "whatif.steps": "PGD 步数",
+    "whatif.steps.info": "步数越多，找到的图片越能误导，耗时也越长。",
+    "whatif.original": "原图",
+    "whatif.perturbation": "改动，放大 {times} 倍；灰色表示没有改动",
+    "whatif.attacked": "被攻击后：任何值的差都不超过 {largest}",
+    "whatif.fused.of": "融合模型",
+    "whatif.made.for": "为误导 {name} 而作：{method}，ε = {epsilon}（满值 255）。",
+    "whatif.verdict.nobody": "没有谁改变答案。",
+    "whatif.verdict.resists": "融合顶住了：{names} 改变了答案，融合答案没有变。",
+    "whatif.verdict.falls": "融合也失守了：{names} 改变了答案，融合模型也变了。",
+    "whatif.verdict.only": "只有融合答案变了：各网络都坚持原来的答案，只是没那么确定了。",
+    "whatif.verdict.alone.falls": "{name} 改变了答案。",
+    "whatif.verdict.alone.stands": "{name} 坚持原来的答案。",
+    "whatif.classes": "类别对类别",
+    "whatif.classes.reading": (
+        "对两个类别分别提问：为什么是它，以及为什么是这个而不是那个。注意力展开分不清它们：它追踪注意力，"
+        "而注意力在说出任何类别之前就已存在。梯度则是针对某个类别求的。"
+    ),
+    "whatif.classes.none": "还没有比较：选择两个类别，然后按下按钮。",
+    "whatif.classes.go": "比较两个类别",
+    "whatif.first": "类别 A",
+    "whatif.second": "类别 B",
+    "whatif.with": "方法",
+    "whatif.backbone": "与融合模型并列",
+    "whatif.column.rollout": "注意力展开，A 与 B 相同",
+    "whatif.column.for": "{method}：{label}",
+    "whatif.column.difference": "差别：为什么是 {first} 而不是 {second}",
+    "whatif.alike": "A 与 B 热图的相似度：{value}",
+    "whatif.alike.about": (
+        "相似度是两张热图的相关系数：1 表示同一张图，0 表示毫无共同之处，−1 表示相反。A 与 B 的热图共用一个色标，"
+        "差别图有自己的色标。"
+    ),
+    "whatif.knows": "{method}知道类别：两张热图不同。注意力展开不知道：两个类别是同一张图。",
+    "whatif.knows.same": "{method}在这里几乎分不清两个类别；注意力展开完全不能：两个类别是同一张图。",
+    "whatif.knows.none": "{method}在这里没有热图；请换一种方法。",
+    "whatif.working.attack": "正在寻找能误导的图片",
+    "whatif.working.classes": "正在解释两个类别",
+    "whatif.cancelled": "已取消。",
 }
 
 # Fusions: name: (title, what it does). One line for each entry of the registry.
