@@ -22,6 +22,7 @@ FLOORS = [
     {"pipeline", "evaluate", "training", "microscope", "whatif"},
     {"spaces"},
     {"host", "result", "bench", "study"},
+    {"listing"},
     {"ui"},
     {"__main__", "app"},
 ]

@@ -11,36 +11,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import fields
 from itertools import count
 from pathlib import Path
 
-from vitdemo import host
+from vitdemo import host, listing
 from vitdemo.errors import VitdemoError
+from vitdemo.listing import OPTIONS
 
-# A flag for each field of explain.Options: its type, and what it does. `methods` lists defaults and limits.
-OPTIONS: dict[str, tuple[type, str]] = {
-    "head_fusion": (str, "attention: how heads become one matrix"),
-    "residual": (float, "attention rollout: weight of the skip connections"),
-    "discard": (float, "attention rollout: share of the lowest attention that is ignored"),
-    "start": (int, "attention rollout: layers before this one are left out"),
-    "layer": (int, "raw attention: which layer, from 0; -1 is the last"),
-    "head": (int, "raw attention: which head, from 0; -1 is all, fused"),
-    "query": (int, "raw attention: which patch looks, row by row from 0; -1 is what the head reads"),
-    "baseline": (str, "gradients and occlusion: what a picture without information looks like"),
-    "steps": (int, "integrated gradients: points on the path to begin with"),
-    "smoothing": (str, "gradients: what is made of the maps of noisy copies"),
-    "samples": (int, "SmoothGrad and smoothing: noisy copies; GradientShap: points"),
-    "noise": (float, "SmoothGrad and smoothing: standard deviation of the noise, of pixels in 0..1"),
-    "patches": (int, "occlusion: patches along the long side"),
-    "window": (int, "occlusion: side of the hidden square in patches; above 1 it slides"),
-    "regions": (str, "ablation, KernelSHAP, LIME: what is hidden as one"),
-    "segments": (int, "ablation, KernelSHAP, LIME: number of regions at most"),
-    "coalitions": (int, "KernelSHAP, LIME: pictures with some regions hidden"),
-    "fused_map": (str, "fused model: the method itself, or how the backbones' maps become one"),
-    "batch": (int, "pictures in one forward pass"),
-    "seed": (int, "of the noise"),
-}
 METAVARS = {str: "NAME", int: "N", float: "X"}
 
 
@@ -281,27 +259,12 @@ def _add_backbones(commands) -> None:
 
 def backbones(args: argparse.Namespace) -> None:
     """Prints the catalogue."""
-    from vitdemo.models import is_here
     from vitdemo.weights import Fetcher
 
     fetcher = Fetcher()
     catalogue = host.catalogue(args, fetcher)
     rows = catalogue.members(args.collection) if args.collection else list(catalogue)
-    described = [
-        {
-            "name": row.name,
-            "collection": row.collection,
-            "family": row.family,
-            "architecture": row.architecture,
-            "parameters": row.parameters,
-            "megabytes": row.megabytes,
-            "on_disk": is_here(row, fetcher),
-            "accuracy": row.accuracy,
-            "licence": row.licence,
-            "rollout": _has_rollout(row),
-        }
-        for row in rows
-    ]
+    described = listing.backbones(rows, fetcher)
     if args.json:
         return _print_json(described)
     head = ["collection", "name", "family", "parameters", "size", "where", "accuracy", "rollout", "licence"]
@@ -322,20 +285,6 @@ def backbones(args: argparse.Namespace) -> None:
     print(table([head, *lines]))
 
 
-def _has_rollout(row) -> bool | None:
-    """Whether attention rollout is offered, told from the architecture without its weights; None if that cannot be."""
-    from vitdemo.attention import Layout, layout_of
-    from vitdemo.errors import WeightsError
-    from vitdemo.models import labels_of
-
-    try:
-        body = host.skeleton(row.architecture, len(labels_of(row)), row.arguments)
-    except WeightsError:
-        return None
-    size = (row.transform or body.pretrained_cfg)["input_size"][-2:]
-    return isinstance(layout_of(body, tuple(size)), Layout)
-
-
 def _add_methods(commands) -> None:
     parser = _command(commands, methods, "methods", "list the fusions, the explanations and their options")
     _add_json(parser)
@@ -343,23 +292,9 @@ def _add_methods(commands) -> None:
 
 def methods(args: argparse.Namespace) -> None:
     """Prints what --fusion, --explain and the options can be."""
-    from vitdemo.explain import EXPLANATIONS, Options
-    from vitdemo.explain.base import CHOICES, LIMITS
-    from vitdemo.fusion import FUSIONS
+    from vitdemo.explain.base import CHOICES
 
-    words = CHOICES
-    document = {
-        "fusions": {one.name: one.sentence for one in FUSIONS},
-        "explanations": {one.name: one.sentence for one in EXPLANATIONS},
-        "options": {
-            name: {
-                "default": value,
-                "allowed": list(words[name] if name in words else LIMITS[name]),
-                "sentence": OPTIONS[name][1],
-            }
-            for name, value in asdict(Options()).items()
-        },
-    }
+    document = listing.methods()
     if args.json:
         return _print_json(document)
     for kind in ("fusions", "explanations"):
@@ -368,7 +303,7 @@ def methods(args: argparse.Namespace) -> None:
         [
             f"  --{name.replace('_', '-')}",
             str(one["default"]),
-            (", " if name in words else " to ").join(map(str, one["allowed"])),
+            (", " if name in CHOICES else " to ").join(map(str, one["allowed"])),
             one["sentence"],
         ]
         for name, one in document["options"].items()
