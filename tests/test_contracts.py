@@ -15,7 +15,7 @@ from tests.subjects import family
 from vitdemo.draw import COLOUR_MAPS, SCALES
 from vitdemo.errors import Cancelled, UnknownNameError, VitdemoError
 from vitdemo.explain import EXPLANATIONS, FUSED_MAPS, Options, explain, gradient
-from vitdemo.explain.base import CHOICES, LIMITS, single_subjects
+from vitdemo.explain.base import CHOICES, GENERAL, LIMITS, single_subjects
 from vitdemo.fusion import FUSIONS, evidence_of
 from vitdemo.registry import Registry
 from vitdemo.types import Heat, NotOffered
@@ -272,3 +272,26 @@ def test_errors_are_of_one_tree():
     assert len(long) < 700
     assert long.endswith("class 39 ….")
     assert str(UnknownNameError("class", "x", [])) == "Unknown class 'x'; allowed: none."
+
+
+class Watched(Options):
+    """Options that remember which of them were asked for."""
+
+    def __getattribute__(self, name: str):
+        if name in {field.name for field in fields(Options)}:
+            object.__getattribute__(self, "__dict__").setdefault("asked", set()).add(name)
+        return object.__getattribute__(self, name)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_reads_the_options_that_it_says(subjects, name):
+    """Some are read only where others have a certain value, so that it is computed twice."""
+    method = EXPLANATIONS.get(name)
+    subject = next(subjects[each] for each in ("vit", "resnet") if not method.refuse(subjects[each]))
+    read = set()
+    for smoothing, head in (("none", -1), ("smoothgrad", 0)):
+        options = Watched(**vars(replace(FAST, smoothing=smoothing, head=head)))
+        vars(options)["asked"].clear()  # checked as they were made
+        method.compute(subject, options, lambda: None)
+        read |= vars(options)["asked"]
+    assert read - set(GENERAL) == set(method.reads)

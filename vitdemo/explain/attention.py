@@ -175,6 +175,7 @@ EXPLANATIONS.add(
         passes=lambda options: 0,
         refuse=_refuse,
         compute=_rollout,
+        reads=("head_fusion", "residual", "discard", "start"),
     ),
 )
 EXPLANATIONS.add(
@@ -211,6 +212,7 @@ EXPLANATIONS.add(
         compute=_for_a_class(
             lambda matrices, gradients, tokens, options: gradient_rollout(matrices, gradients, tokens, options.residual)
         ),
+        reads=("residual",),
     ),
 )
 EXPLANATIONS.add(
@@ -227,5 +229,6 @@ EXPLANATIONS.add(
         passes=lambda options: 1,
         refuse=_refuse_fused,
         compute=_raw,
+        reads=("layer", "head", "query", "head_fusion"),
     ),
 )

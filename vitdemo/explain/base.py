@@ -134,6 +134,9 @@ BASELINES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 }
 
 
+# Options that concern every method: how a fused map is made, how many passes at once, and chance.
+GENERAL = ("fused_map", "batch", "seed")
+
 AVERAGE = "average"  # of the maps from each of the baselines
 
 
@@ -174,6 +177,7 @@ class Explanation:
     compute: Callable[[Subject, Options, Tick], Heat | NotOffered]
     add: Callable[[Sequence[Heat], np.ndarray], Heat] | None = None  # the weighted sum, where the method is linear
     backward: Callable[[Options], int] = lambda options: 0
+    reads: tuple[str, ...] = ()  # the options that change its map, besides `GENERAL`
 
 
 EXPLANATIONS: Registry[Explanation] = Registry("explanation")

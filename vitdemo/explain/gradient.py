@@ -424,6 +424,7 @@ EXPLANATIONS.add(
         refuse=_refuse,
         compute=integrated_gradients,
         add=add,
+        reads=("baseline", "steps", "smoothing", "samples", "noise"),
     ),
 )
 
@@ -442,6 +443,7 @@ EXPLANATIONS.add(
         backward=lambda options: options.samples,
         refuse=_refuse,
         compute=smoothgrad,
+        reads=("samples", "noise"),
     ),
 )
 
@@ -460,6 +462,7 @@ EXPLANATIONS.add(
         backward=_cost(lambda options: 1),
         refuse=_refuse,
         compute=gradient,
+        reads=("smoothing", "samples", "noise"),
     ),
 )
 
@@ -479,6 +482,7 @@ EXPLANATIONS.add(
         refuse=_refuse,
         compute=input_x_gradient,
         add=add_values,
+        reads=("smoothing", "samples", "noise"),
     ),
 )
 
@@ -497,6 +501,7 @@ EXPLANATIONS.add(
         backward=lambda options: options.samples,
         refuse=_refuse,
         compute=gradient_shap,
+        reads=("baseline", "samples", "smoothing", "noise"),
     ),
 )
 
@@ -520,6 +525,7 @@ EXPLANATIONS.add(
         ),
         refuse=_several,
         compute=deep_lift,
+        reads=("baseline", "smoothing", "samples", "noise"),
     ),
 )
 
@@ -538,5 +544,6 @@ EXPLANATIONS.add(
         backward=_cost(lambda options: 1),
         refuse=_refuse_guided,
         compute=guided_backprop,
+        reads=("smoothing", "samples", "noise"),
     ),
 )

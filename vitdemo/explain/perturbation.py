@@ -295,6 +295,7 @@ EXPLANATIONS.add(
         passes=_cost(lambda options: options.patches**2 + 1),
         refuse=lambda subject: None,
         compute=occlusion,
+        reads=("patches", "window", "baseline"),
     ),
 )
 
@@ -312,6 +313,7 @@ EXPLANATIONS.add(
         passes=_cost(lambda options: options.segments + 1),
         refuse=lambda subject: None,
         compute=feature_ablation,
+        reads=("regions", "segments", "baseline"),
     ),
 )
 
@@ -329,6 +331,7 @@ EXPLANATIONS.add(
         passes=_cost(lambda options: _pictures(options, options.segments) + 2),
         refuse=lambda subject: None,
         compute=kernel_shap,
+        reads=("regions", "segments", "coalitions", "baseline"),
     ),
 )
 
@@ -346,5 +349,6 @@ EXPLANATIONS.add(
         passes=_cost(lambda options: _pictures(options, options.segments)),
         refuse=lambda subject: None,
         compute=lime,
+        reads=("regions", "segments", "coalitions", "baseline"),
     ),
 )

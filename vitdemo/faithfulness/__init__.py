@@ -14,7 +14,7 @@ at once. Masks are (H, W) bool over the whole picture, of any resolution.
 """
 
 from vitdemo.faithfulness.cells import Cells, Settings, centre_map, random_map
-from vitdemo.faithfulness.curves import BETTER, LIKE, WORSE, Curve, Floor, Judge, Pair, Trust, trust
+from vitdemo.faithfulness.curves import BETTER, LIKE, WORSE, Curve, Floor, Judge, Pair, Trust, passes, trust
 from vitdemo.faithfulness.masks import energy, peak, points_at
 from vitdemo.faithfulness.metrics import Infidelity, infidelity, sensitivity
 from vitdemo.faithfulness.randomisation import Randomisation, forgetful, parts_of, randomisation
@@ -38,6 +38,7 @@ __all__ = [
     "forgetful",
     "infidelity",
     "parts_of",
+    "passes",
     "peak",
     "points_at",
     "random_map",

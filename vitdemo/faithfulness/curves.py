@@ -248,6 +248,11 @@ class Judge:
         )
 
 
+def passes(settings: Settings, maps: int, floors: int = 2) -> int:
+    """What a `Judge` costs in pictures sent forward: to make it, to measure floors, and to judge maps."""
+    return 2 + 2 * settings.steps * (1 + floors * settings.random + maps)
+
+
 def trust(
     subject: Subject,
     heat: Heat,
