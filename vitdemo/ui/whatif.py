@@ -11,7 +11,7 @@ import json
 import logging
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,10 +20,13 @@ import numpy as np
 from PIL import Image
 
 from vitdemo import draw, whatif
+from vitdemo.backbones import Backbone, Catalogue
 from vitdemo.errors import Cancelled, VitdemoError
 from vitdemo.explain import EXPLANATIONS
 from vitdemo.fusion import FUSIONS
+from vitdemo.models import Models
 from vitdemo.pipeline import FUSED, Analysis, Progress, first_name
+from vitdemo.spaces import silent
 from vitdemo.types import Heat
 from vitdemo.ui import render, whatifshow
 from vitdemo.ui.handlers import Handlers
@@ -84,15 +87,15 @@ def read_change(text: str) -> Change:
         ) from error
 
 
-def changed_picture(picture: Image.Image, change: Change, grids: Mapping[str, whatif.Grid]) -> Image.Image:
+def changed_picture(picture: Image.Image, change: Change, grids: Sequence[whatif.Grid]) -> Image.Image:
     """The picture with what is hidden in grey.
 
     Raises:
         VitdemoError: a grid or a patch that there is not.
     """
-    if change.grid not in grids:
-        raise VitdemoError(f"There is no grid {change.grid[:40]!r}; allowed: {', '.join(grids)}.")
-    grid = grids[change.grid]
+    grid = next((grid for grid in grids if grid.name == change.grid), None)
+    if grid is None:
+        raise VitdemoError(f"There is no grid {change.grid[:40]!r}; allowed: {', '.join(grid.name for grid in grids)}.")
     picture = whatif.hide_patches(picture, change.hidden, grid.shape, grid.view)
     return picture if change.mask is None else whatif.paint_over(picture, change.mask)
 
@@ -113,8 +116,8 @@ class WhatIf:
             return [whatifshow.sentence(say("whatif.nothing")), *[""] * len(SECTIONS), *[gr.skip()] * 9]
         if done == shown:
             return [gr.skip()] * 13
-        with self.handlers.gate, self.handlers.models.use(analysis.backbones) as loaded:
-            grids = whatif.grids_of(loaded, analysis.picture)
+        with self.handlers.gate:
+            grids = self._grids(analysis)
         maps = [name for name, heat in analysis.maps[FUSED].items() if isinstance(heat, Heat)]
         names = [row.name for row in analysis.backbones]
         fusion = FUSIONS.get(analysis.request.fusion)
@@ -162,19 +165,14 @@ class WhatIf:
                 return whatifshow.sentence(say("whatif.hide.none"))
             methods = (method,) if method in SHOWN else ()
             with self.handlers.gate:
-                grids = self._grids(analysis)
-                picture = changed_picture(analysis.picture, change, grids)
-                before, ask = analysis, whatif.ask_again
-                if methods and method not in analysis.maps[FUSED]:
-                    before = ask(analysis, analysis.picture, self.handlers.catalogue, self.handlers.models, methods)
-                after = ask(analysis, picture, self.handlers.catalogue, self.handlers.models, methods)
-                white = Image.new("RGB", picture.size, "white")
-                share = whatif.hidden_share(changed_picture(white, change, grids))
+                before, after, share = self._enter(asked, analysis, change, methods, self.handlers.catalogue)
             hidden = say("whatif.share", share=render.percent(share))
             shown = whatifshow.changes(before, after, say, self.handlers.colours(analysis), hidden)
             return shown + (whatifshow.two_maps(before, after, method, say, spoken) if methods else "")
         except VitdemoError as error:
             return whatifshow.sentence(str(error), "alert")
+        except gr.Error as error:  # the platform has no GPU to lend just now, and says why
+            return whatifshow.sentence(str(error.message), "alert")
         except Exception:
             log.exception("a changed picture failed")
             return whatifshow.sentence(say("unexpected"), "alert")
@@ -195,9 +193,12 @@ class WhatIf:
         except VitdemoError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
-    def _grids(self, analysis: Analysis) -> dict[str, whatif.Grid]:
-        with self.handlers.models.use(analysis.backbones) as loaded:
-            return {grid.name: grid for grid in whatif.grids_of(loaded, analysis.picture)}
+    def _grids(self, analysis: Analysis) -> list[whatif.Grid]:
+        return self._enter(grids_of, analysis.backbones, analysis.picture, rows=analysis.backbones)
+
+    def _enter(self, work: Callable, *arguments, rows: Sequence[Backbone] = (), report: whatif.Report = silent):
+        """Does work on the models; unless `rows` are given, they are those of the analysis that comes first."""
+        return self.handlers.entrance(work, *arguments, rows=rows or arguments[0].backbones, report=report)
 
     # Misleading
 
@@ -212,7 +213,8 @@ class WhatIf:
         colours = self.handlers.colours(analysis)
 
         def work(report: whatif.Report):
-            return attacked(analysis, method, int(epsilon), int(steps), subject, self.handlers, report)
+            given = (analysis, method, int(epsilon), int(steps), subject, self.handlers.catalogue)
+            return self._enter(attacked, *given, report=report)
 
         for now in self._watched("attack", work, request):
             if isinstance(now, tuple):
@@ -242,8 +244,8 @@ class WhatIf:
             return
 
         def work(report: whatif.Report):
-            models = self.handlers.models
-            return whatif.contrast(analysis, first, second, method, self.handlers.catalogue, models, report)
+            given = (analysis, first, second, method, self.handlers.catalogue)
+            return self._enter(contrasted, *given, report=report)
 
         for now in self._watched("classes", work, request):
             if isinstance(now, whatif.Contrast):
@@ -285,6 +287,8 @@ class WhatIf:
             yield whatifshow.sentence(say("whatif.cancelled"))
         except VitdemoError as error:
             yield whatifshow.sentence(translated(str(error), language(request)), "alert")
+        except gr.Error as error:  # the platform has no GPU to lend just now, and says why
+            yield whatifshow.sentence(str(error.message), "alert")
         except Exception:
             log.exception("%s failed", part)
             yield whatifshow.sentence(say("unexpected"), "alert")
@@ -299,37 +303,89 @@ def _followed(analysis: Analysis) -> str:
     return fusion.name if fusion.differentiable else "mean"
 
 
+# Work on the models, for an `Entrance`
+
+
+def grids_of(
+    models: Models, report: whatif.Report, rows: Sequence[Backbone], picture: Image.Image
+) -> list[whatif.Grid]:
+    """The grids whose patches can be hidden."""
+    with models.use(rows) as loaded:
+        return whatif.grids_of(loaded, picture)
+
+
+def asked(
+    models: Models,
+    report: whatif.Report,
+    analysis: Analysis,
+    change: Change,
+    methods: Sequence[str],
+    catalogue: Catalogue,
+) -> tuple[Analysis, Analysis, float]:
+    """What everybody says before and after a change, with the maps of `methods`; and the share of the picture hidden.
+
+    Raises:
+        VitdemoError: a grid or a patch that there is not.
+    """
+    grids = grids_of(models, report, analysis.backbones, analysis.picture)
+    picture = changed_picture(analysis.picture, change, grids)
+    before = analysis
+    if any(method not in analysis.maps[FUSED] for method in methods):
+        before = whatif.ask_again(analysis, analysis.picture, catalogue, models, methods, report)
+    after = whatif.ask_again(analysis, picture, catalogue, models, methods, report)
+    white = Image.new("RGB", picture.size, "white")
+    return before, after, whatif.hidden_share(changed_picture(white, change, grids))
+
+
 def attacked(
-    analysis: Analysis, method: str, epsilon: int, steps: int, subject: str, handlers: Handlers, report: whatif.Report
+    models: Models,
+    report: whatif.Report,
+    analysis: Analysis,
+    method: str,
+    epsilon: int,
+    steps: int,
+    subject: str,
+    catalogue: Catalogue,
 ) -> tuple[whatif.Attack, Analysis, Analysis]:
     """An attack on one backbone or the fused model, and what everybody says before and after it.
 
     Raises:
         VitdemoError: a number or name that is not allowed.
     """
-    target = int(analysis.probabilities(subject).argmax()) if subject in whatif.first_choices(analysis) else None
-    if target is None:
-        allowed = ", ".join(whatif.first_choices(analysis))
-        raise VitdemoError(f"{subject[:40]!r} cannot be attacked; allowed: {allowed}.")
+    if subject not in (names := whatif.first_choices(analysis)):
+        raise VitdemoError(f"{str(subject)[:40]!r} cannot be attacked; allowed: {', '.join(names)}.")
+    target = names[subject]
     rows = [row for row in analysis.backbones if subject in (FUSED, row.name)]
-    passes = 1 if method == "fgsm" else steps
-    done = 0
+    passes, done = 1 if method == "fgsm" else steps, 0
 
     def tick() -> None:
         nonlocal done
         report(Progress("explaining", 0.8 * min(1.0, done / passes)))
         done += 1
 
-    with handlers.models.use(rows) as loaded:
+    with models.use(rows) as loaded:
         made = whatif.attack(analysis.picture, loaded, _followed(analysis), target, epsilon, method, steps, tick)
 
     def ask(picture: Image.Image, share: float) -> Analysis:
         def at(now: Progress) -> None:
             report(Progress("explaining", share))
 
-        return whatif.ask_again(analysis, picture, handlers.catalogue, handlers.models, (), at)
+        return whatif.ask_again(analysis, picture, catalogue, models, (), at)
 
     return made, ask(made.picture, 0.8), ask(made.attacked, 0.9)
+
+
+def contrasted(
+    models: Models,
+    report: whatif.Report,
+    analysis: Analysis,
+    first: str,
+    second: str,
+    method: str,
+    catalogue: Catalogue,
+) -> whatif.Contrast:
+    """`whatif.contrast`."""
+    return whatif.contrast(analysis, first, second, method, catalogue, models, report)
 
 
 # Layout
