@@ -29,7 +29,7 @@ RESNET = Recipe(
     restart_rate=7e-4,
 )
 
-# python -m vitdemo train resnet160 --data flowers
+# python -m vitdemo train resnet160 --data flowers    12 min after the ResNet, val 0.900 at 160 px, test 0.888
 RESNET160 = Recipe(
     name="resnet160",
     family="ResNet",
@@ -89,7 +89,7 @@ VIT = Recipe(
     guide_weight=1.0,
 )
 
-# python -m vitdemo train levit --data flowers
+# python -m vitdemo train levit --data flowers    1 h 20 min, val 0.808, test 0.806
 LEVIT = Recipe(
     name="levit",
     family="LeViT",
@@ -107,7 +107,7 @@ LEVIT = Recipe(
     seed=1,
 )
 
-# python -m vitdemo train coatnet --data flowers
+# python -m vitdemo train coatnet --data flowers    1 h 20 min, val 0.825, test 0.845
 COATNET = Recipe(
     name="coatnet",
     family="CoAtNet",
@@ -124,7 +124,7 @@ COATNET = Recipe(
     seed=2,
 )
 
-# python -m vitdemo train deit --data flowers
+# python -m vitdemo train deit --data flowers    14 min after the ViT and the ResNet, val 0.780, test 0.762
 DEIT = Recipe(
     name="deit",
     family="DeiT distilled",
@@ -142,7 +142,8 @@ DEIT = Recipe(
     distillation="hard",
 )
 
-# python -m vitdemo train vit_mae --data flowers    after the pre-training that writes mae.safetensors
+# python -m vitdemo train mae --data flowers && python -m vitdemo train vit_mae --data flowers
+# 26 min and 30 min after the ResNet, val 0.749, test 0.742
 VIT_MAE = Recipe(
     name="vit_mae",
     family="ViT (MAE)",
