@@ -8,7 +8,11 @@ from vitdemo.errors import VitdemoError
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="app.py", description="Opens the page of vitdemo.")
+    parser = argparse.ArgumentParser(
+        prog="app.py",
+        description="Opens the page of vitdemo, and its endpoints for programs.",
+        epilog='Where gradio[mcp] is installed (pip install "gradio[mcp]") the endpoints are MCP tools too.',
+    )
     parser.add_argument("--host", default=None, help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=None, help="port to listen on (default: 7860 or the next free one)")
     parser.add_argument("--share", action="store_true", help="make a public link through Gradio's servers")

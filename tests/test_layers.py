@@ -21,7 +21,7 @@ FLOORS = [
     {"faithfulness"},
     {"pipeline", "evaluate", "training", "microscope", "whatif"},
     {"spaces"},
-    {"host", "result", "bench", "study"},
+    {"host", "result", "script", "bench", "study"},
     {"listing"},
     {"ui"},
     {"__main__", "app"},

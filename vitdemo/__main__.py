@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
@@ -141,6 +142,9 @@ def _add_analyse(commands) -> None:
     parser.add_argument(
         "--trust", action="store_true", help="judge every map too, beside random ones: see result.json; takes longer"
     )
+    parser.add_argument(
+        "--report", action="store_true", help="write report.html too: one page with everything, that fetches nothing"
+    )
     options = parser.add_argument_group("options of the explanations", "methods lists their defaults and limits")
     for name, (kind, text) in OPTIONS.items():
         options.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=METAVARS[kind], help=text)
@@ -184,12 +188,22 @@ def analyse(args: argparse.Namespace) -> None:
                 images.load(image), request, catalogue, models, lambda now: say(f"{now.done:4.0%} {now.message}")
             )
         _write(folder, result.files(analysis, image, *display))
+        if args.report:
+            _write(folder, iter([("report.html", _report(analysis, catalogue, Path(image).name, display).encode())]))
         documents.append(result.to_json(analysis, image))
         if not args.json:
             print(f"{image} → {folder} ({analysis.device}, {analysis.seconds:.1f} s)")
             print(_summary(analysis))
     if args.json:
         print(result.dumps(documents if len(documents) > 1 else documents[0]))
+
+
+def _report(analysis, catalogue, name: str, display: tuple[str, str, float]) -> str:
+    """The page to take home, in English."""
+    from vitdemo.ui import render, report
+
+    colours = render.colours_of([row.name for row in catalogue.members(analysis.request.collection)])
+    return report.html(report.compose(analysis, "en", colours, datetime.now(UTC), *display, name=name))
 
 
 def folders(names: Sequence[str], out: Path) -> list[Path]:

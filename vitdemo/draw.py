@@ -13,6 +13,7 @@ from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont
 from PIL import Image
 
 from vitdemo.registry import Registry
@@ -33,6 +34,23 @@ PERCENTILE = 99.5  # the few brightest pixels of a gradient map would make all o
 SIDE = 448  # pixels on the long side of a drawn map
 FINE = 64  # a grid with more cells than that on its short side is one of pixels, whose single values nobody can see
 BLUR = 0.012  # standard deviation of the smoothing of such a map for display, as a share of its side
+
+# What has the letters of a language, by how likely it is to be there; matplotlib brings the first.
+FONTS = {
+    "en": ("DejaVu Sans",),
+    "zh-CN": (
+        "Noto Sans CJK SC",
+        "Noto Sans SC",
+        "Source Han Sans SC",
+        "PingFang SC",
+        "Hiragino Sans GB",
+        "Microsoft YaHei",
+        "SimHei",
+        "WenQuanYi Micro Hei",
+        "WenQuanYi Zen Hei",
+        "Noto Sans CJK JP",
+    ),
+}
 
 Maps = Mapping[str, Mapping[str, Heat | NotOffered]]  # backbone or "fused", then method
 
@@ -239,6 +257,16 @@ def colour_bar(signed: bool, colour_map: str = "magma", stops: int = 9) -> Seque
     """The colours of a colour bar from low to high, as "#rrggbb", for a page that draws its own."""
     colours = colormaps[DIVERGING if signed else COLOUR_MAPS.get(colour_map)](np.linspace(0, 1, stops), bytes=True)
     return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b, _ in colours]
+
+
+def font_file(language: str) -> str | None:
+    """The path of a font with the letters of a language in `FONTS`, or None if this machine has none."""
+    for family in FONTS[language]:
+        try:
+            return str(findfont(FontProperties(family=[family]), fallback_to_default=False))
+        except ValueError:
+            continue
+    return None
 
 
 def _png(figure: Figure) -> bytes:

@@ -7,9 +7,11 @@ Maps are saved raw, as their method gives them, in two forms: on their own grid,
 import io
 import json
 import math
+import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 
@@ -68,8 +70,31 @@ def to_json(analysis: Analysis, name: str = "") -> dict:
             subject: {method: trust.figures() for method, trust in each.items()}
             for subject, each in analysis.trust.items()
         },
-        "versions": {package: version(package) for package in PACKAGES},
+        "versions": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """Of this program (its commit, where it is a checkout), of Python, and of the packages that compute."""
+    commit = commit_of(Path(__file__).parents[1])
+    own = {"vitdemo": commit[:12]} if commit else {}
+    return own | {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}
+
+
+def commit_of(folder: Path) -> str:
+    """The commit that a folder is a checkout of, "" where it is none. Read from Git's files: there may be no Git."""
+    git = folder / ".git"
+    try:
+        head = (git / "HEAD").read_text(encoding="ascii").strip()
+        name = head.removeprefix("ref: ")
+        if name == head:
+            return head
+        if (git / name).is_file():
+            return (git / name).read_text(encoding="ascii").strip()
+        packed = (git / "packed-refs").read_text(encoding="utf-8").splitlines()
+        return next((line.split()[0] for line in packed if line.endswith(f" {name}")), "")
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _named(analysis: Analysis, name: str) -> dict[str, float]:
