@@ -437,5 +437,5 @@
       line.classList.toggle("chosen", +line.dataset.layer === Math.min(frame, panels[i].layers - 1))));
   }
 
-  Object.assign(window.vitdemo, { attention: { show, more, view: () => structuredClone(view) } });
+  Object.assign(window.vitdemo, { attention: { show, more, set, view: () => structuredClone(view) } });
 })();

@@ -56,7 +56,7 @@
     setLink(settings) {
       const next = new URLSearchParams(settings);
       for (const [key, value] of query()) {
-        if (key.startsWith("__") || ["lang", "tab", "layer", "head", "token"].includes(key)) next.set(key, value);
+        if (key.startsWith("__") || ["lang", "tab", "layer", "head", "token", "step"].includes(key)) next.set(key, value);
       }
       show(next);
     },

@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 
 from vitdemo.explain import EXPLANATIONS, Options
 from vitdemo.fusion import FUSIONS
-from vitdemo.ui import analyse, attention, compare, settings, whatif
+from vitdemo.ui import analyse, attention, compare, learn, settings, whatif
 from vitdemo.ui.early import Early
 from vitdemo.ui.fields import controls, fusion_controls
 from vitdemo.ui.handlers import RESULTS, Handlers
@@ -25,6 +25,7 @@ TABS = {
     "attention": attention.build,
     "compare": compare.build,
     "whatif": whatif.build,
+    "learn": learn.build,
 }  # in their order on the page; the first one is open
 FIRST = next(iter(TABS))
 
@@ -197,7 +198,9 @@ def _endpoint(handlers: Handlers) -> None:
 
 def _scripts() -> str:
     """What runs in the browser before Gradio does: the page's own script first, then those of tabs."""
-    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("page.js", "attention.js", "whatif.js"))
+    return "\n".join(
+        (HERE / name).read_text(encoding="utf-8") for name in ("page.js", "attention.js", "whatif.js", "learn.js")
+    )
 
 
 def launch_options(page: gr.Blocks, handlers: Handlers) -> dict:

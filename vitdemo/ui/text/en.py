@@ -102,6 +102,7 @@ TEXT = {
     "projector": "Projector",
     "tab.analyse": "Analyse",
     "tab.compare": "Compare",
+    "tab.learn": "Learn",
     "group.simple": "simple",
     "group.fitted": "fitted on pictures set aside",
     "fusions.refused": "Not offered: {names} ({reason})",

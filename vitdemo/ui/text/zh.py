@@ -105,6 +105,7 @@ TEXT = {
     "projector": "投影",
     "tab.analyse": "分析",
     "tab.compare": "比较",
+    "tab.learn": "学习",
     "group.simple": "简单",
     "group.fitted": "用留出的图片学得",
     "fusions.refused": "不提供：{names}（{reason}）",
