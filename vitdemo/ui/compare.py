@@ -9,7 +9,7 @@ from vitdemo.errors import VitdemoError
 from vitdemo.fusion import FUSIONS, evidence_of, fuse
 from vitdemo.pipeline import Analysis, first_name
 from vitdemo.types import Fused, NotOffered
-from vitdemo.ui import measured, render
+from vitdemo.ui import measured, render, studied
 from vitdemo.ui.shared import QUIET, Shared
 from vitdemo.ui.text import Say
 from vitdemo.ui.visitor import language, say_to
@@ -17,6 +17,7 @@ from vitdemo.ui.visitor import language, say_to
 NEEDS_RUN = "it reads maps from inside the backbones, which are kept when it is the chosen fusion"
 FIRST_SHOWN = "mean"  # of the reliability diagrams
 PARTS = ("intro", "accuracy", "table", "reliability", "pairs")  # what is made of the measured figures
+LATER = (*PARTS[3:], "study", "studied")
 
 
 def build(shared: Shared) -> dict:
@@ -50,7 +51,15 @@ def build(shared: Shared) -> dict:
                 elem_id="pairs",
             )
             place["pairs"] = gr.HTML(elem_id="compare-pairs")
-    choosers = [kind, members, shown, pair]
+    place["study"] = gr.HTML(elem_id="compare-study")
+    figure = gr.Dropdown(
+        [(say(f"study.{name}"), name) for name in studied.METRICS],
+        value=studied.METRICS[0],
+        label=say("study.figure"),
+        elem_id="study-figure",
+    )
+    place["studied"] = gr.HTML(elem_id="compare-studied")
+    choosers = [kind, members, shown, pair, figure]
 
     def show(analysis: Analysis | None, request: gr.Request, *chosen: str) -> list:
         say, spoken = say_to(request), language(request)
@@ -58,10 +67,11 @@ def build(shared: Shared) -> dict:
         colours = render.colours_of(handlers.names(collection))
         this = side_by_side(analysis, colours, say, spoken) if analysis else ""
         data = measured.read(collection)
+        kind, members, name, pair, figure = chosen
+        study = _study(collection, figure, colours, say)
         if data is None:
             nothing = f'<p class="empty">{escape(say("compare.absent", collection=collection))}</p>'
-            return [this, nothing, "", "", gr.skip(), "", ""]
-        kind, members, name, pair = chosen
+            return [this, nothing, "", "", gr.skip(), "", "", *study]
         refused = data.get(members.replace("fusions", "refused"), {})
         names = measured.everything(data, members)
         name = name if name in names else data["best_single"]
@@ -79,9 +89,10 @@ def build(shared: Shared) -> dict:
             gr.update(choices=choices, value=name),
             _section("compare.reliability", measured.reliability_chart(data, members, name, colours, say), say),
             _section("compare.pairs", measured.matrix(data, pair, colours, say), say),
+            *study,
         ]
 
-    outputs = [*(place[name] for name in ("this", *PARTS[:3])), shown, *(place[name] for name in PARTS[3:])]
+    outputs = [*(place[name] for name in ("this", *PARTS[:3])), shown, *(place[name] for name in LATER)]
     shared.follow("compare", show, choosers, outputs)
 
     def again(request: gr.Request, analysis: Analysis | None, *chosen: str) -> list:
@@ -89,6 +100,14 @@ def build(shared: Shared) -> dict:
 
     gr.on([each.input for each in choosers], again, [shared.analysis, *choosers], outputs, **QUIET)
     return {}
+
+
+def _study(collection: str, figure: str, colours: Mapping[str, str], say: Say) -> list[str]:
+    """What the study of explanations was, and the figure of it that was chosen."""
+    data = studied.read(collection)
+    if data is None:
+        return [_section("study", f'<p class="empty">{escape(say("study.absent"))}</p>', say), ""]
+    return [_section("study", studied.intro(data, say), say), studied.heat(data, figure, colours, say)]
 
 
 def _section(key: str, content: str, say: Say) -> str:
