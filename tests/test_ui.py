@@ -18,13 +18,16 @@ from vitdemo.backbones import default_catalogue
 from vitdemo.draw import SCALES
 from vitdemo.errors import Cancelled
 from vitdemo.explain import EXPLANATIONS, Options
+from vitdemo.explain.base import CHOICES
+from vitdemo.faithfulness import BETTER, LIKE, WORSE
 from vitdemo.fusion import FUSIONS, evidence_of
 from vitdemo.models import Models
-from vitdemo.pipeline import Progress, Request, analyse
-from vitdemo.ui import compare, measured, permalink, render
+from vitdemo.pipeline import FUSED, Progress, Request, analyse
+from vitdemo.samples import shipped
+from vitdemo.ui import compare, measured, permalink, pictures, render, settings
 from vitdemo.ui import handlers as handlers_module
 from vitdemo.ui.early import Early
-from vitdemo.ui.fields import controls, families, fusion_controls, fusion_groups, request_of, values_of
+from vitdemo.ui.fields import controls, families, fusions, option_groups, options, readers, request_of, values_of
 from vitdemo.ui.handlers import RESULTS, Handlers
 from vitdemo.ui.page import TABS, build
 from vitdemo.ui.text import LANGUAGES, language_of, speaker, translated, zh
@@ -63,12 +66,28 @@ def is_used(key: str, source: str) -> bool:
     return bool(quoted or of_family or (last in BESIDES and is_used(family, source)))
 
 
+def is_sent(key: str, source: str, scripts: str) -> bool:
+    """Of those that go to the browser together, as all that begin with "att." do, and are named in a script."""
+    prefix, _, rest = key.partition(".")
+    return f'startswith("{prefix}.")' in source and re.search(rf"\b{re.escape(rest.split('.')[0])}\b", scripts)
+
+
 def test_no_text_is_left_over():
     source = "".join(path.read_text() for path in UI.glob("*.py"))
-    registered = tuple(f"{kind}." for kind in ("fusion", "method", "baseline"))
+    scripts = "".join(path.read_text() for path in UI.glob("*.js"))
+    registered = tuple(f"{kind}." for kind in ("fusion", "method", *CHOICES))
     left = [key for key in LANGUAGES["en"] if not key.startswith(registered) and not is_used(key, source)]
+    left = [key for key in left if not is_sent(key, source, scripts)]
     assert left == []
     assert not is_used("nowhere", source) and not is_used("nowhere.info", source)
+
+
+def test_every_option_and_every_choice_has_its_words():
+    for texts in LANGUAGES.values():
+        for name in options():
+            assert texts[f"option.{name}"] and texts[f"option.{name}.info"]
+            assert all(texts[f"{name}.{choice}"] for choice in CHOICES.get(name, ()))
+        assert all(texts[f"options.{family}"] for family in option_groups())
 
 
 def test_every_registry_entry_speaks_every_language():
@@ -98,8 +117,10 @@ def test_a_link_chooses_the_language(chosen, language):
 
 
 def test_link_round_trip(catalogue):
-    options = Options(head_fusion="min", discard=0.25, baseline="white", steps=20, noise=0.3)
-    request = Request("tiny", ("resnet", "vit"), "vote", ("occlusion",), "bee", options)
+    chosen = Options(
+        head_fusion="min", discard=0.25, baseline="average", steps=20, noise=0.3, layer=2, fused_map="union"
+    )
+    request = Request("tiny", ("resnet", "vit"), "vote", ("occlusion",), "bee", chosen, True, "second")
     query = dict(parse_qsl(permalink.to_query(request, "one")))
     start = Request("tiny", ("vit",))
     assert permalink.from_query(query, catalogue, start, {"one": None}) == (request, "one", [])
@@ -114,6 +135,9 @@ def test_link_round_trip(catalogue):
         ({"fusion": "<script>"}, ["fusion"]),
         ({"explanations": "rollout,feeling"}, ["explanations"]),
         ({"target": "unicorn"}, ["target"]),
+        ({"against": "unicorn"}, ["against"]),
+        ({"trust": "much"}, ["trust"]),
+        ({"fused_map": "soup"}, ["fused_map"]),
         ({"steps": "many"}, ["steps"]),
         ({"steps": "1000000"}, ["steps"]),
         ({"noise": "nan"}, ["noise"]),
@@ -127,21 +151,34 @@ def test_link_with_nonsense_is_ignored_by_name(catalogue, query, ignored):
 
 
 def test_settings_and_request_are_one():
-    request = Request("tiny", ("vit",), "vote", ("rollout",), "bee", Options(steps=7, noise=0.5))
+    chosen = Options(steps=7, noise=0.5, smoothing="vargrad", head=1)
+    request = Request("tiny", ("vit",), "vote", ("rollout",), "bee", chosen, True, "cat")
     assert request_of(tuple(values_of(request))) == request
     assert len(values_of(request)) == len(controls())
 
 
 def test_groups_hold_every_name_once():
     assert sorted(name for names in families().values() for name in names) == sorted(EXPLANATIONS.names())
-    assert sorted(name for names in fusion_groups().values() for name in names) == sorted(FUSIONS.names())
-    assert set(fusion_groups()["fitted"]) == {fusion.name for fusion in FUSIONS if fusion.fitted}
+    assert sorted(fusions()) == sorted(FUSIONS.names())
+    fitted = [FUSIONS.get(name).fitted for name in fusions()]
+    assert fitted == sorted(fitted)
+    grouped = [name for names in option_groups().values() for name in names]
+    assert sorted(grouped) == sorted({name for method in EXPLANATIONS for name in method.reads})
 
 
-def test_one_fusion_of_all_groups_is_chosen():
-    for name in FUSIONS.names():
-        values = dict(zip(controls(), values_of(Request("tiny", ("vit",), name)), strict=True))
-        assert [values[control] for control in fusion_controls() if values[control]] == [name]
+def test_an_option_is_seen_where_a_chosen_method_reads_it():
+    """The rules hide an option unless one of its readers is ticked, and name no other method."""
+    rules = settings.rules()
+    for name in options()[1:]:
+        (rule,) = [line for line in rules.splitlines() if f" #set-{name} {{" in line]
+        assert re.findall(r'\[name="(\w+)"\]:checked', rule) == readers(name)
+        assert "display: none" in rule and ":not(:has(" in rule
+    assert "#set-fused_map" not in rules
+
+
+def test_the_price_of_judging_is_the_one_that_is_told():
+    for texts in LANGUAGES.values():
+        assert f" {settings.trust_passes()} " in texts["trust.info"]
 
 
 # Rendering
@@ -167,6 +204,51 @@ def test_every_map_says_what_it_is(analysis):
     alternatives = re.findall(r'class="heat" alt="([^"]+)"', html)
     assert len(alternatives) == 5 and len(set(alternatives)) == 5
     assert "no attention" in html and "What it cannot tell" in html
+
+
+@pytest.fixture(scope="module")
+def judged(catalogue):
+    request = Request("tiny", ("vit", "resnet"), "mean", ("integrated_gradients",), None, Options(steps=4), True)
+    mask = np.zeros((60, 80), dtype=bool)
+    mask[:, :40] = True
+    masks = dict.fromkeys(("ant", "bee", "cat", "dog"), mask)
+    return analyse(paint(80, 60), request, catalogue, Models("cpu", memory=1 << 30), masks=masks)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_judged_map_has_its_word_curves_and_figures(judged, language):
+    say = speaker(language)
+    html = render.maps(judged, say, language, render.colours_of(["vit", "resnet"]), "each", "magma")
+    words = {BETTER: say("trust.better"), LIKE: say("trust.like"), WORSE: say("trust.worse")}
+    blocks = re.findall(r'<details class="trust">.*?</details>', html, re.S)
+    assert len(blocks) == 3
+    for block, name in zip(blocks, (FUSED, "vit", "resnet"), strict=True):
+        trust = judged.trust[name]["integrated_gradients"]
+        assert f"<span>{words[trust.word]}</span>" in block and f"{trust.score:+.2f}" in block
+        assert f"{trust.deletion:.2f}" in block and f"{trust.insertion:.2f}" in block
+        assert say("trust.of", share=f"{100 * trust.energy:.0f}", even=f"{100 * trust.expected_energy:.0f}") in block
+        assert block.count('class="chance"') == 2 and block.count("<polyline") == 2
+        numbers = [float(n) for n in re.findall(r'points="([^"]+)"', block)[-1].replace(",", " ").split()]
+        assert min(numbers) >= 0 and max(numbers[::2]) == 96 and max(numbers[1::2]) <= 40
+
+
+def test_a_map_that_was_not_judged_says_nothing_of_trust(analysis):
+    html = render.maps(analysis, speaker("en"), "en", render.colours_of(["vit", "resnet"]), "each", "magma")
+    assert 'class="trust"' not in html and "than chance" not in html
+
+
+def test_two_classes_are_both_named(catalogue, models, picture):
+    request = Request("tiny", ("vit",), "mean", ("gradient", "rollout"), "bee", Options(), against="cat")
+    html = render.maps(
+        analyse(picture, request, catalogue, models), speaker("en"), "en", render.colours_of(["vit"]), "each", "magma"
+    )
+    assert "Gradient: bee against cat" in html and "cannot compare two" in html
+
+
+def test_masks_are_known_of_drawn_samples_alone(tmp_path):
+    known = pictures.masks(shipped()[0].file)
+    assert set(known) == set(shipped()[0].flowers) and all(mask.any() for mask in known.values())
+    assert pictures.masks(tmp_path / "daisy.jpg") == {}
 
 
 def test_one_backbone_stands_alone(catalogue, models, picture):
@@ -326,7 +408,7 @@ def test_slow_settings_wait_for_the_button(page, file):
 def test_opening_follows_the_link(page):
     opened = page.open(Visitor(backbones="resnet", fusion="vote", sample="nowhere"))
     opened_settings = dict(zip(controls(), opened[: len(controls())], strict=True))
-    assert opened_settings["backbones"]["value"] == ["resnet"] and opened_settings["fusion.simple"]["value"] == "vote"
+    assert opened_settings["backbones"]["value"] == ["resnet"] and opened_settings["fusion"]["value"] == "vote"
     assert "sample" in opened[-1] and opened[-2].endswith("one.png")
 
 
@@ -343,20 +425,19 @@ def unrecorded(monkeypatch):
 
 def test_fusions_that_refuse_are_not_offered_and_say_why(page, unrecorded):
     request = Visitor()
-    first = page.pick_backbones("tiny", ["vit", "resnet"], request, "geometric", None)
-    simple, fitted, hint = first
-    assert simple["value"] == "geometric" and fitted["value"] is None
+    fusion, hint = page.pick_fusion("geometric", "tiny", ["vit", "resnet"], request)
+    assert fusion["value"] == "geometric"
     refused = page.refused("tiny", ["vit", "resnet"])
-    assert set(refused) == set(fusion_groups()["fitted"])
-    assert fitted["choices"] == [] and not fitted["visible"]
+    assert set(refused) == {each.name for each in FUSIONS if each.fitted}
+    assert {name for _, name in fusion["choices"]} == set(FUSIONS.names()) - set(refused)
     assert all(LANGUAGES["en"][f"fusion.{name}"] in hint for name in refused)
     assert hint.count("has to learn from validation pictures") == 1
     assert not re.search("[A-Za-z]{4}", translated(refused["stacking"].removeprefix("Stacking "), "zh-CN"))
 
 
 def test_a_refused_fusion_gives_way_to_the_first(page, unrecorded):
-    simple, _, hint = page.pick_fusion("stacking", "tiny", ["vit"], Visitor())
-    assert simple["value"] == page.start().fusion and LANGUAGES["en"]["fusion.mean.sentence"] in hint
+    fusion, hint = page.pick_fusion("stacking", "tiny", ["vit"], Visitor())
+    assert fusion["value"] == page.start().fusion and LANGUAGES["en"]["fusion.mean.sentence"] in hint
 
 
 def test_no_backbone_refuses_no_fusion(page):
@@ -384,7 +465,7 @@ def test_every_fusion_stands_beside_the_others(analysis):
 
 def test_every_fusion_that_refuses_says_why(analysis, unrecorded):
     html = compare.side_by_side(analysis, render.colours_of(["vit", "resnet"]), speaker("en"), "en")
-    assert html.count('class="refused"') == len(fusion_groups()["fitted"]) and "validation pictures" in html
+    assert html.count('class="refused"') == sum(fusion.fitted for fusion in FUSIONS) and "validation pictures" in html
 
 
 def test_comparing_asks_no_model(analysis, monkeypatch):

@@ -2,6 +2,8 @@
 
 import json
 import re
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from tests.e2e.conftest import PATIENCE, running
 from vitdemo.fusion import FUSIONS
 from vitdemo.images import load
 from vitdemo.samples import draw
+from vitdemo.ui.page import TABS
 
 SAMPLES_ARE_SHOWN = "() => [...document.querySelectorAll('#samples img')].every(image => image.naturalWidth > 0)"
 
@@ -332,3 +335,96 @@ def test_projector_and_dark_are_remembered(visit):
     assert "dark" in page.locator("body").get_attribute("class")
     assert page.locator("#projector").get_attribute("aria-pressed") == "true"
     assert page.evaluate("document.documentElement.scrollWidth") <= 1440
+
+
+# What is seen at once
+
+
+def test_answer_first_maps_and_the_methods_are_above_the_fold(visit):
+    page = visit(width=1440, height=900)
+    for selector in ("#picture", "#answer", "#analyse", "#methods", "#maps .method:first-child .stack"):
+        box = page.locator(selector).first.bounding_box()
+        assert box["y"] + box["height"] <= 900, selector
+
+
+def test_only_settings_of_the_chosen_methods_are_there(visit):
+    page = visit("?explanations=rollout")
+    page.locator("#more > button").click()
+    page.locator("#set-discard").wait_for()
+    assert not page.locator("#set-steps").is_visible() and not page.locator("#options-perturbation").is_visible()
+    page.locator("#methods").get_by_text("Occlusion").click()
+    page.locator("#set-window").wait_for()
+    assert page.locator("#set-baseline").is_visible() and not page.locator("#set-steps").is_visible()
+
+
+# One map
+
+
+def test_a_click_enlarges_a_map_and_asks_the_server_nothing(visit):
+    page = visit()
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    stack = page.locator("#maps .method").nth(1).locator("button.stack").first
+    stack.focus()
+    page.keyboard.press("Enter")
+    loupe = page.locator("#loupe")
+    loupe.wait_for()
+    assert loupe.locator(".stack").bounding_box()["width"] > 2 * stack.bounding_box()["width"]
+    for words in ("Integrated gradients: daisy · Fused", "What it cannot tell", "It depends on the blank", "highest"):
+        assert words in loupe.inner_text()
+    with page.expect_download() as download:
+        loupe.locator("button.download").click()
+    size = Image.open(download.value.path()).size
+    assert download.value.suggested_filename.endswith(".png") and max(size) == 320
+    page.keyboard.press("Escape")
+    loupe.wait_for(state="detached")
+    assert stack.evaluate("button => button === document.activeElement")
+    assert [url for url in asked if not url.startswith(("data:", "blob:"))] == []
+
+
+def test_judged_maps_say_in_a_word_how_far_to_believe_them(visit):
+    page = visit("?backbones=resnet&explanations=grad_cam&trust=1")
+    summary = page.locator("#maps .trust summary")
+    assert re.search("(better|worse|like) .*chance|like chance", summary.inner_text())
+    summary.click()
+    assert "object" in page.locator("#maps .trust dl").inner_text()  # a drawn sample's mask is known
+    assert "trust=1" in page.url
+    page.locator("#maps button.stack").click()
+    assert page.locator("#loupe .trust svg").bounding_box()["width"] > 200
+
+
+# For everybody
+
+AXE = Path(find_spec("axe_playwright_python").origin).with_name("axe.min.js")
+FOUND = """() => axe.run(document, {resultTypes: ["violations"]}).then((all) => all.violations
+    .filter((one) => ["serious", "critical"].includes(one.impact))
+    .map((one) => `${one.id}: ` + one.nodes.map((node) => `${node.target} ${node.any[0]?.message}`).join("; ")))"""
+
+
+@pytest.mark.parametrize("look", ["light", "dark", "projector", "dark projector"])
+def test_every_tab_is_accessible(visit, look):
+    page = visit("?__theme=dark" if "dark" in look else "")
+    if "projector" in look:
+        page.locator("#projector").click()
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = {}
+    for name in TABS:
+        open_tab(page, name)
+        page.wait_for_timeout(1000)  # what a tab shows comes from the server
+        found[name] = page.evaluate(FOUND)
+    open_tab(page, "analyse")
+    page.locator("#more > button").click()
+    found["settings"] = page.evaluate(FOUND)
+    page.locator("#maps button.stack").first.click()
+    page.locator("#loupe").wait_for()
+    found["loupe"] = page.evaluate(FOUND)
+    assert {name: each for name, each in found.items() if each} == {}
+
+
+def test_who_wants_less_motion_gets_none(visit):
+    page = visit(reduced_motion="reduce")
+    longest = page.evaluate(
+        "() => Math.max(...[...document.querySelectorAll('#pane-settings *, #tabs *')].flatMap((element) =>"
+        " getComputedStyle(element).transitionDuration.split(',').map(parseFloat)))"
+    )
+    assert longest <= 0.001

@@ -6,6 +6,7 @@ from vitdemo.draw import COLOUR_MAPS, SCALES
 from vitdemo.ui.shared import QUIET, Shared
 
 SET_OPACITY = "(value) => { document.documentElement.style.setProperty('--opacity', value); }"
+SET_DISPLAY = "(...values) => vitdemo.setDisplay(...values)"
 PRESS_FILE = "() => { document.querySelector('#file').click(); }"
 
 
@@ -20,6 +21,13 @@ def build(shared: Shared) -> dict[str, gr.components.Component]:
             label=say("target"),
             info=say("target.info"),
             elem_id="target",
+        )
+        against = gr.Dropdown(
+            [(say("against.none"), ""), *handlers.labels(handlers.start().collection)],
+            value="",
+            label=say("against"),
+            info=say("against.info"),
+            elem_id="against",
         )
         opacity = gr.Slider(
             0, 1, value=0.6, step=0.05, label=say("opacity"), info=say("opacity.info"), elem_id="opacity"
@@ -40,16 +48,28 @@ def build(shared: Shared) -> dict[str, gr.components.Component]:
         )
     maps = gr.HTML(elem_id="maps")
     with gr.Row(elem_id="downloads"):
-        takes = {name: gr.Button(say(name), size="sm", elem_id=f"take-{name}") for name in ("figure", "raw", "json")}
+        names = ("figure", "raw", "json", "report", "report_image", "script")
+        takes = {name: gr.Button(say(name), size="sm", elem_id=f"take-{name}") for name in names}
         file = gr.DownloadButton("file", visible="hidden", elem_id="file")
+    lines = gr.Code(visible=False, language="python", label=say("script.lines"), interactive=False, elem_id="script")
 
-    opacity.input(None, opacity, None, js=SET_OPACITY)
+    display = [scale, colours, opacity]
+    opacity.change(None, opacity, None, js=SET_OPACITY)
+    gr.on([scale.input, colours.input, opacity.release], None, display, None, js=SET_DISPLAY)
     gr.on([scale.input, colours.input], handlers.redraw, [shared.analysis, scale, colours], maps, **QUIET)
     files = {
-        "figure": (handlers.figure_file, [shared.analysis, scale, colours, opacity]),
+        "figure": (handlers.figure_file, [shared.analysis, *display]),
         "raw": (handlers.maps_file, [shared.analysis]),
         "json": (handlers.json_file, [shared.analysis]),
+        "report": (handlers.report_file, [shared.analysis, *display]),
+        "report_image": (handlers.report_image_file, [shared.analysis, *display]),
     }
     for name, (make, needs) in files.items():
         takes[name].click(make, needs, file, **QUIET).then(None, None, None, js=PRESS_FILE)
-    return {"answer": answer, "target": target, "scale": scale, "colours": colours, "maps": maps}
+    shown = takes["script"].click(handlers.script_text, shared.analysis, lines, **QUIET)
+    shown.then(None, lines, None, js="(text) => vitdemo.copyText(text)")
+    return {"answer": answer, "target": target, "against": against, "maps": maps} | {
+        "scale": scale,
+        "colours": colours,
+        "opacity": opacity,
+    }

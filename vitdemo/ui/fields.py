@@ -1,23 +1,24 @@
 """The settings on the page and a request: one becomes the other.
 
-A field that offers many things is several controls on the page, one for each group of them: "fusion.simple",
-"explanations.gradient". Values travel in the order of `controls`.
+A field that offers many things is several controls on the page, one for each group of them: "explanations.gradient".
+Values travel in the order of `controls`. Of the options, those are on the page that change a map.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 
 from vitdemo.explain import EXPLANATIONS, Options
+from vitdemo.explain.base import GENERAL
 from vitdemo.fusion import FUSIONS
 from vitdemo.pipeline import Request
 
-OPTIONS = ("head_fusion", "discard", "baseline", "steps", "samples", "noise", "patches")
+FUSED_MAP = "fused_map"  # of the general options the one that a person may want to choose
+SHARED = "shared"  # the group of options that methods of several families read
 
 
-def fusion_groups() -> dict[str, list[str]]:
-    """Names of fusions: those that need nothing, and those that were fitted on pictures set aside."""
-    fitted = [fusion.name for fusion in FUSIONS if fusion.fitted]
-    groups = {"simple": [name for name in FUSIONS.names() if name not in fitted], "fitted": fitted}
-    return {group: names for group, names in groups.items() if names}
+def fusions() -> list[str]:
+    """Names of fusions: first those that need nothing, then those that were fitted on pictures set aside."""
+    return sorted(FUSIONS.names(), key=lambda name: FUSIONS.get(name).fitted)
 
 
 def families() -> dict[str, list[str]]:
@@ -28,14 +29,30 @@ def families() -> dict[str, list[str]]:
     return groups
 
 
-def fusion_controls() -> tuple[str, ...]:
-    return tuple(f"fusion.{group}" for group in fusion_groups())
+def readers(option: str) -> list[str]:
+    """Names of the explanations that read an option."""
+    return [method.name for method in EXPLANATIONS if option in method.reads]
+
+
+def option_groups() -> dict[str, list[str]]:
+    """Names of the options on the page, by the family of the methods that read them."""
+    groups: dict[str, list[str]] = {family: [] for family in (*families(), SHARED)}
+    for field in fields(Options):
+        if field.name not in GENERAL:
+            kinds = {EXPLANATIONS.get(name).family for name in readers(field.name)}
+            groups[kinds.pop() if len(kinds) == 1 else SHARED].append(field.name)
+    return {family: names for family, names in groups.items() if names}
+
+
+def options() -> tuple[str, ...]:
+    """The names of all options on the page."""
+    return (FUSED_MAP, *(name for names in option_groups().values() for name in names))
 
 
 def controls() -> tuple[str, ...]:
     """The names of all controls that make a request."""
     methods = (f"explanations.{family}" for family in families())
-    return ("collection", "backbones", *fusion_controls(), *methods, "target", *OPTIONS)
+    return ("collection", "backbones", "fusion", *methods, "target", "against", "trust", *options())
 
 
 def request_of(values: Sequence) -> Request:
@@ -45,28 +62,28 @@ def request_of(values: Sequence) -> Request:
         VitdemoError: a value is not allowed.
     """
     given = dict(zip(controls(), values, strict=True))
-    chosen = [given[name] for name in fusion_controls() if given[name]]
     methods = [name for control in given if control.startswith("explanations.") for name in given[control] or ()]
     usual = Options()
-    options = {name: type(getattr(usual, name))(given[name]) for name in OPTIONS if given[name] is not None}
+    chosen = {name: type(getattr(usual, name))(given[name]) for name in options() if given[name] is not None}
     return Request(
         given["collection"],
         tuple(given["backbones"]),
-        chosen[0] if chosen else Request().fusion,
+        given["fusion"] or Request().fusion,
         tuple(methods),
         given["target"] or None,
-        Options(**options),
+        Options(**chosen),
+        bool(given["trust"]),
+        given["against"] or None,
     )
 
 
 def values_of(request: Request) -> list:
     """The other way round."""
-    given = {"collection": request.collection, "backbones": list(request.backbones), "target": request.target or ""}
-    for group, names in _grouped((request.fusion,), fusion_groups()).items():
-        given[f"fusion.{group}"] = next(iter(names), None)
+    given = {name: getattr(request, name) for name in ("collection", "fusion", "trust")}
+    given |= {"backbones": list(request.backbones), "target": request.target or "", "against": request.against or ""}
     for family, names in _grouped(request.explanations, families()).items():
         given[f"explanations.{family}"] = names
-    given |= {name: getattr(request.options, name) for name in OPTIONS}
+    given |= {name: getattr(request.options, name) for name in options()}
     return [given[name] for name in controls()]
 
 

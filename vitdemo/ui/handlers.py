@@ -10,21 +10,26 @@ import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import gradio as gr
 
 from vitdemo import images, result
-from vitdemo.backbones import Backbone, Catalogue
-from vitdemo.errors import Cancelled, PictureError, VitdemoError
-from vitdemo.explain import EXPLANATIONS, Options
+from vitdemo.backbones import Backbone, Catalogue, default_catalogue
+from vitdemo.errors import Cancelled, VitdemoError
+from vitdemo.explain import EXPLANATIONS
+from vitdemo.faithfulness import Settings
+from vitdemo.faithfulness import passes as judging
 from vitdemo.fusion import FUSIONS, evidence_of
 from vitdemo.models import Models, is_here, labels_of
 from vitdemo.pipeline import Analysis, Progress, Request, analyse, check, first_name
+from vitdemo.samples import FOLDER
+from vitdemo.script import script
 from vitdemo.spaces import Entrance, lends
-from vitdemo.ui import permalink, render
-from vitdemo.ui.fields import controls, fusion_groups, request_of, values_of
+from vitdemo.ui import permalink, pictures, render, report
+from vitdemo.ui.fields import controls, fusions, request_of, values_of
 from vitdemo.ui.text import Say
 from vitdemo.ui.visitor import language, say_to
 from vitdemo.ui.work import Run
@@ -84,7 +89,7 @@ class Handlers:
         return list(labels_of(self.catalogue.members(collection)[0]))
 
     def choices(self, collection: str, say: Say) -> list[tuple[str, str]]:
-        """Backbones to tick, each in one line."""
+        """Backbones to tick."""
         members = self.catalogue.members(collection)
         return [(render.backbone_label(row, is_here(row, self.models.fetcher), say), row.name) for row in members]
 
@@ -101,10 +106,11 @@ class Handlers:
         )
         own = self.samples.get(wanted.collection, {})
         sample = sample if sample in own else next(iter(own), "")
-        fusions, hint = self._fusions(wanted.fusion, wanted.collection, wanted.backbones, request)
-        values = dict(zip(controls(), values_of(wanted), strict=True)) | fusions
+        fusion, hint = self._fusions(wanted.fusion, wanted.collection, wanted.backbones, request)
+        values = dict(zip(controls(), values_of(wanted), strict=True)) | {"fusion": fusion}
         values["backbones"] = self._offer(wanted.collection, list(wanted.backbones), say)
         values["target"] = self._targets(wanted.collection, wanted.target or "", say)
+        values["against"] = self._against(wanted.collection, wanted.against or "", say)
         told = say("link_ignored", what=", ".join(ignored)) if ignored else ""
         if told:
             gr.Warning(told)  # the status below the title soon speaks of the analysis
@@ -112,24 +118,18 @@ class Handlers:
         picture = str(own[sample]) if sample else None
         return [*values.values(), hint, gallery, sample, picture, render.notice(told)]
 
-    def pick_collection(self, collection: str, request: gr.Request, *chosen: str | None) -> list:
-        """What another collection offers: [backbones, target, gallery, *fusions, hint]."""
+    def pick_collection(self, collection: str, fusion: str, request: gr.Request) -> list:
+        """What another collection offers: [backbones, target, against, gallery, fusion, hint]."""
         say = say_to(request)
         names = self.catalogue.suggested(collection)
-        fusions, hint = self._fusions(next(filter(None, chosen), ""), collection, names, request)
         offered = self._offer(collection, names, say)
         gallery = gr.update(value=self.gallery(collection))
-        return [offered, self._targets(collection, "", say), gallery, *fusions.values(), hint]
-
-    def pick_backbones(self, collection: str, names: list[str], request: gr.Request, *chosen: str | None) -> list:
-        """The fusions that are offered for other backbones: [*fusions, hint]."""
-        fusions, hint = self._fusions(next(filter(None, chosen), ""), collection, names, request)
-        return [*fusions.values(), hint]
+        classes = [self._targets(collection, "", say), self._against(collection, "", say)]
+        return [offered, *classes, gallery, *self._fusions(fusion, collection, names, request)]
 
     def pick_fusion(self, fusion: str, collection: str, names: list[str], request: gr.Request) -> list:
-        """One fusion chosen, and no other: [*fusions, hint]."""
-        fusions, hint = self._fusions(fusion, collection, names, request)
-        return [*fusions.values(), hint]
+        """The fusions that are offered for these backbones, and what the chosen one does: [fusion, hint]."""
+        return [*self._fusions(fusion, collection, names, request)]
 
     def refused(self, collection: str, names: Sequence[str]) -> dict[str, str]:
         """Why some fusions are not offered for these backbones, by name."""
@@ -140,22 +140,28 @@ class Handlers:
         return {fusion.name: reason for fusion in FUSIONS if (reason := fusion.refuse(evidence))}
 
     def _fusions(self, chosen: str, collection: str, names: Sequence[str], request: gr.Request) -> tuple[dict, str]:
-        """What each control of fusions offers, by its name, and the sentences below them."""
+        """What the list of fusions offers, and the sentences below it."""
         say, refused = say_to(request), self.refused(collection, names)
         if not chosen or chosen in refused:
             chosen = self.start().fusion
-        updates = {}
-        for group, members in fusion_groups().items():
-            offered = [(say(f"fusion.{name}"), name) for name in members if name not in refused]
-            value = chosen if chosen in members else None
-            updates[f"fusion.{group}"] = gr.update(choices=offered, value=value, visible=bool(offered))
-        return updates, render.hint(chosen, refused, say, language(request))
+        offered = [(render.fusion_label(name, say), name) for name in fusions() if name not in refused]
+        return gr.update(choices=offered, value=chosen), render.hint(chosen, refused, say, language(request))
 
     def _offer(self, collection: str, chosen: list[str], say: Say) -> dict:
         return gr.update(choices=self.choices(collection, say), value=chosen)
 
     def _targets(self, collection: str, target: str, say: Say) -> dict:
-        return gr.update(choices=[(say("target.top"), ""), *self.labels(collection)], value=target)
+        ranks = [(say("target.top"), ""), (say("target.second"), "second")]
+        return gr.update(choices=[*ranks, *self.labels(collection)], value=target)
+
+    def _against(self, collection: str, against: str, say: Say) -> dict:
+        ranks = [(say("against.none"), ""), (say("target.second"), "second")]
+        return gr.update(choices=[*ranks, *self.labels(collection)], value=against)
+
+    def masks(self, collection: str, sample: str) -> dict:
+        """Where the objects of a sample are, by class, as far as that is known."""
+        path = self.samples.get(collection, {}).get(sample)
+        return pictures.masks(path) if path else {}
 
     def pick_sample(self, collection: str, event: gr.SelectData) -> list:
         """[sample's name, its picture]."""
@@ -191,7 +197,8 @@ class Handlers:
             def work(report):
                 if sample and key in self._opened:  # another visitor has just had it analysed
                     return self._opened[key]
-                return self.entrance(analysed, images.load(picture), wanted, self.catalogue, rows=rows, report=report)
+                loaded, masks = images.load(picture), self.masks(wanted.collection, sample) if wanted.trust else None
+                return self.entrance(analysed, loaded, wanted, self.catalogue, masks, rows=rows, report=report)
 
             run = self._runs[request.session_hash] = Run(work, self._gate)
             yield changes(status=render.working(Progress("queued", 0.0), say))
@@ -302,45 +309,49 @@ class Handlers:
     def json_file(self, analysis: Analysis | None) -> str | None:
         return _file(analysis, "json", lambda: result.dumps(result.to_json(analysis)).encode())
 
-    def api(
-        self,
-        picture: str,
-        collection: str = "flowers",
-        backbones: list[str] | None = None,
-        fusion: str = "mean",
-        explanations: list[str] | None = None,
-        target: str = "",
-        options: dict | None = None,
-    ) -> tuple[dict, str, str]:
-        """The whole way of a picture for programs.
+    def report_file(
+        self, analysis: Analysis | None, scale: str, colours: str, opacity: float, request: gr.Request
+    ) -> str | None:
+        """The report as HTML, in the visitor's language."""
+        if analysis is None:
+            return None
+        composed = self._report(analysis, language(request), scale, colours, opacity, request)
+        return write_file(analysis, "html", report.html(composed).encode())
 
-        Returns:
-            The result as JSON, the path of the figure (PNG), and the path of the raw maps (NPZ).
-        """
-        try:
-            given = options or {}
-            known = [field.name for field in fields(Options)]
-            if not isinstance(given, dict):
-                raise VitdemoError(f"Options are {given!r:.80}; allowed: an object with some of {', '.join(known)}.")
-            unknown = [name for name in given if name not in known]
-            if unknown:
-                raise VitdemoError(f"Unknown options {', '.join(unknown)[:80]}; allowed: {', '.join(known)}.")
-            wanted = Request(
-                collection,
-                tuple(backbones or self.catalogue.suggested(collection)),
-                fusion,
-                tuple(["rollout", "integrated_gradients"] if explanations is None else explanations),
-                target or None,
-                Options(**given),
-            )
-            if not picture:
-                raise PictureError("No picture came; allowed: one JPEG, PNG, WebP, GIF or BMP file.")
-            with self._gate:
-                analysis = analyse(images.load(picture), wanted, self.catalogue, self.models)
-        except VitdemoError as error:
-            raise gr.Error(str(error), print_exception=False) from error
-        figure = _file(analysis, "png", lambda: result.figure(analysis))
-        return result.to_json(analysis, Path(picture).name), figure, self.maps_file(analysis)
+    def report_image_file(
+        self, analysis: Analysis | None, scale: str, colours: str, opacity: float, request: gr.Request
+    ) -> str | None:
+        """The report as PNG, in the visitor's language if this machine has letters for it."""
+        if analysis is None:
+            return None
+        spoken = report.drawable(language(request))
+        composed = self._report(analysis, spoken, scale, colours, opacity, request)
+        return write_file(analysis, "report.png", report.png(composed))
+
+    def _report(self, analysis: Analysis, spoken: str, scale: str, colours: str, opacity: float, request: gr.Request):
+        now = datetime.now(UTC)
+        name = self._sample_of(analysis, request)
+        return report.compose(analysis, spoken, self.colours(analysis), now, scale, colours, opacity, name)
+
+    def script_text(self, analysis: Analysis | None, request: gr.Request):
+        """The analysis as lines of Python, shown where they can be copied."""
+        if analysis is None:
+            return gr.skip()
+        known = {(row.collection, row.name) for row in default_catalogue()}
+        added = tuple(row.name for row in analysis.backbones if (row.collection, row.name) not in known)
+        sample = self._sample_of(analysis, request)
+        own = sample if (FOLDER / sample).is_file() else ""
+        return gr.update(value=script(analysis, own, added), visible=True)
+
+    def _sample_of(self, analysis: Analysis, request: gr.Request) -> str:
+        """The file name of the sample that was analysed, "" if it was another picture: the link says which, and is not
+        taken at its word."""
+        path = self.samples.get(analysis.request.collection, {}).get(request.query_params.get("sample", ""))
+        return path.name if path and images.load(path).tobytes() == analysis.picture.tobytes() else ""
+
+    def display(self, request: gr.Request) -> list:
+        """How the link wants maps to be drawn: [scale, colours, opacity]."""
+        return list(permalink.display_of(request.query_params))
 
 
 def _cost(request: Request, rows) -> float:
@@ -350,15 +361,20 @@ def _cost(request: Request, rows) -> float:
         method = EXPLANATIONS.get(name)
         forward, backward = method.passes(request.options), method.backward(request.options)
         passes += 2 * (forward + 2 * backward)  # going back takes about twice as long
+    if request.trust and request.explanations:
+        passes += 2 * judging(Settings(), len(request.explanations))  # of each backbone, and of it in the fusion
     return passes * sum(row.parameters for row in rows)
 
 
 def _file(analysis: Analysis | None, suffix: str, make) -> str | None:
-    """Writes a file where Gradio serves from and cleans up, and gives its path."""
-    if analysis is None:
-        return None
+    """A file of the analysis, if there is one."""
+    return None if analysis is None else write_file(analysis, suffix, make())
+
+
+def write_file(analysis: Analysis, suffix: str, content: bytes) -> str:
+    """Writes a file where Gradio serves from and cleans up, named after the answer, and gives its path."""
     folder = Path(tempfile.gettempdir()) / "gradio" / secrets.token_hex(16)
     folder.mkdir(parents=True)
     path = folder / f"vitdemo-{first_name(analysis.top(1)[0][0]).replace(' ', '-')}.{suffix}"
-    path.write_bytes(make())
+    path.write_bytes(content)
     return str(path)

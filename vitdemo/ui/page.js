@@ -56,9 +56,21 @@
     setLink(settings) {
       const next = new URLSearchParams(settings);
       for (const [key, value] of query()) {
-        if (key.startsWith("__") || ["lang", "tab", "layer", "head", "token", "step"].includes(key)) next.set(key, value);
+        if (key.startsWith("__") || ["lang", "tab", "scale", "colours", "opacity", "layer", "head", "token", "step"].includes(key)) next.set(key, value);
       }
       show(next);
+    },
+    // how maps are drawn, which the server is not asked for again
+    setDisplay(scale, colours, opacity) {
+      const changed = query();
+      const usual = { scale: "each", colours: "magma", opacity: 0.6 };
+      for (const [key, value] of Object.entries({ scale, colours, opacity })) {
+        value === usual[key] ? changed.delete(key) : changed.set(key, value);
+      }
+      show(changed);
+    },
+    copyText(text) {
+      navigator.clipboard?.writeText(text).catch(() => { /* it stands on the page */ });
     },
     setTab(name, first) {
       if (asked !== null) return asked;
@@ -71,8 +83,72 @@
       asked = null;
       return this.setTab(name, first);
     },
+    // a picture file of one map: what is seen in it, at the size of its picture
+    async savePicture(stack, name) {
+      const images = [...stack.querySelectorAll("img")];
+      const base = new Image();
+      base.src = getComputedStyle(stack).backgroundImage.replace(/^url\("(.*)"\)$/s, "$1");
+      await Promise.all([base, ...images].map((image) => image.decode()));
+      const canvas = document.createElement("canvas");
+      canvas.width = base.naturalWidth;
+      canvas.height = base.naturalHeight;
+      const pen = canvas.getContext("2d");
+      pen.imageSmoothingQuality = "high";
+      for (const image of [base, ...images]) {
+        pen.globalAlpha = image === base ? 1 : parseFloat(getComputedStyle(image).opacity);
+        pen.drawImage(image, 0, 0, canvas.width, canvas.height);
+      }
+      const link = document.createElement("a");
+      link.download = `${name}.png`;
+      link.href = canvas.toDataURL("image/png");
+      link.click();
+    },
     copyLink() {
       navigator.clipboard ? navigator.clipboard.writeText(location.href) : window.prompt("", location.href);
     },
   };
+
+  // A click on a map shows it large, with its figures. Everything comes from the page: the server is not asked.
+  const element = (tag, properties = {}, ...children) => {
+    const made = Object.assign(document.createElement(tag), properties);
+    made.append(...children.filter(Boolean));
+    return made;
+  };
+  const enlarge = (stack) => {
+    const cell = stack.closest(".cell");
+    const method = stack.closest(".method");
+    const maps = stack.closest(".maps");
+    const words = maps.dataset;
+    const title = `${method.querySelector("h3").textContent} · ${cell.querySelector("figcaption").textContent}`;
+    const copied = (from, selector) => from.querySelector(selector)?.cloneNode(true);
+    const large = element("div", { className: "stack" }, ...[...stack.children].map((image) => image.cloneNode(true)));
+    const picture = element("div", { className: "maps" }, large, copied(cell, ".scale"));
+    picture.style.cssText = maps.style.cssText;
+    const trust = copied(cell, ".trust");
+    if (trust) trust.open = true;
+    const raw = copied(cell, ".raw");
+    raw.hidden = false;
+    raw.prepend(element("h3", { textContent: words.figures }));
+    const limits = method.querySelector(".limits");
+    const reading = element("div", {},
+      element("h3", { textContent: limits.querySelector("summary").textContent }),
+      element("p", { textContent: [...limits.childNodes].filter((node) => node.nodeName !== "SUMMARY").map((node) => node.textContent).join("") }));
+    const close = element("button", { type: "button", textContent: words.close, onclick: () => dialog.close() });
+    const save = element("button", { type: "button", className: "download", textContent: words.download,
+      onclick: () => window.vitdemo.savePicture(large, title.replace(/[^\p{L}\p{N}]+/gu, "-")) });
+    const dialog = element("dialog", { id: "loupe" },
+      element("header", {}, element("h2", { id: "loupe-title", textContent: title }), element("div", { className: "ways" }, save, close)),
+      element("p", { textContent: method.querySelector(".sentence").textContent }),
+      element("div", { className: "both" }, picture, element("div", { className: "words" }, trust, reading, raw)));
+    dialog.setAttribute("aria-labelledby", "loupe-title");
+    dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+    dialog.addEventListener("close", () => { dialog.remove(); stack.focus(); });
+    document.querySelector(".gradio-container").append(dialog);
+    dialog.showModal();
+    close.focus();
+  };
+  document.addEventListener("click", (event) => {
+    const stack = event.target.closest?.("#maps button.stack");
+    if (stack) enlarge(stack);
+  });
 })();

@@ -3,17 +3,16 @@
 A tab is a file with a function `build(shared)`, called inside its `gr.Tab`, and a row in `TABS`.
 """
 
-from dataclasses import fields
 from pathlib import Path
 
 import gradio as gr
 from starlette.middleware import Middleware
 
-from vitdemo.explain import EXPLANATIONS, Options
-from vitdemo.fusion import FUSIONS
 from vitdemo.ui import analyse, attention, compare, learn, settings, whatif
+from vitdemo.ui.api import build as build_endpoints
+from vitdemo.ui.api import has_mcp
 from vitdemo.ui.early import Early
-from vitdemo.ui.fields import controls, fusion_controls
+from vitdemo.ui.fields import controls
 from vitdemo.ui.handlers import RESULTS, Handlers
 from vitdemo.ui.shared import QUIET, Shared
 from vitdemo.ui.text import LANGUAGES
@@ -44,6 +43,7 @@ def build(handlers: Handlers) -> gr.Blocks:
     say = gr.I18n(**LANGUAGES)
     with gr.Blocks(title="vitdemo", analytics_enabled=False, delete_cache=(3600, 7200), fill_width=True) as page:
         page.texts = say
+        build_endpoints(handlers)  # first, so that no event of a tab takes their names
         shared = Shared.create(say, handlers, FIRST)
         _head(say)
         with gr.Row(elem_id="page", equal_height=False):
@@ -55,7 +55,6 @@ def build(handlers: Handlers) -> gr.Blocks:
             with gr.Column(elem_id="pane-settings"):
                 made |= settings.build(say, handlers)
         _wire(page, shared, made)
-        _endpoint(handlers)
     return page
 
 
@@ -75,30 +74,31 @@ def _head(say: gr.I18n) -> None:
 def _picture(shared: Shared) -> dict:
     """The picture, the buttons under it, and the samples."""
     say, handlers = shared.say, shared.handlers
-    picture = gr.Image(
-        type="filepath",
-        image_mode=None,
-        sources=["upload", "clipboard", "webcam"],
-        label=say("picture"),
-        height=192,
-        elem_id="picture",
-        buttons=[],
-    )
-    picture.preprocess = unread
-    with gr.Row():
+    with gr.Row(elem_id="choose-picture", equal_height=True):
+        picture = gr.Image(
+            type="filepath",
+            image_mode=None,
+            sources=["upload", "clipboard", "webcam"],
+            label=say("picture"),
+            height=184,
+            elem_id="picture",
+            buttons=[],
+        )
+        picture.preprocess = unread
+        gallery = gr.Gallery(
+            handlers.gallery(handlers.start().collection),
+            label=say("samples"),
+            columns=3,
+            height="auto",
+            allow_preview=False,
+            interactive=False,
+            object_fit="cover",
+            elem_id="samples",
+            buttons=[],
+        )
+    with gr.Row(elem_id="go"):
         button = gr.Button(say("analyse"), variant="primary", scale=3, elem_id="analyse")
         cancel = gr.Button(say("cancel"), scale=1, min_width=80, elem_id="cancel")
-    gallery = gr.Gallery(
-        handlers.gallery(handlers.start().collection),
-        label=say("samples"),
-        columns=5,
-        height="auto",
-        allow_preview=False,
-        interactive=False,
-        object_fit="cover",
-        elem_id="samples",
-        buttons=[],
-    )
     return {"picture": picture, "analyse": button, "cancel": cancel, "gallery": gallery}
 
 
@@ -116,7 +116,6 @@ def _wire(page: gr.Blocks, shared: Shared, made: dict) -> None:
     """What the picture, the samples and the settings do."""
     handlers = shared.handlers
     inputs = [made[name] for name in controls()]
-    fusions = [made[name] for name in fusion_controls()]
     sample, query = gr.State(""), gr.Textbox(visible="hidden", elem_id="query")
     changed = made | {"analysis": shared.analysis, "done": shared.done, "query": query}
     given = [made["picture"], sample, made["scale"], made["colours"], shared.analysis, *inputs]
@@ -127,7 +126,9 @@ def _wire(page: gr.Blocks, shared: Shared, made: dict) -> None:
     opened = page.load(_open_tab, None, [made["tabs"], shared.opened], **QUIET)
     opened.then(None, shared.opened, shared.opened, js=f"(name) => vitdemo.beginTabs(name, '{FIRST}')")
     surroundings = [made["hint"], made["gallery"], sample, made["picture"], made["status"]]
-    page.load(handlers.open, None, [*inputs, *surroundings], **QUIET).then(handlers.run, **run)
+    display = [made["scale"], made["colours"], made["opacity"]]
+    drawn = page.load(handlers.display, None, display, **QUIET)
+    drawn.then(handlers.open, None, [*inputs, *surroundings], **QUIET).then(handlers.run, **run)
     made["analyse"].click(handlers.run, **run)
     made["picture"].input(lambda: "", None, sample, **QUIET).then(handlers.run, **run)
     chosen = made["gallery"].select(handlers.pick_sample, made["collection"], [sample, made["picture"]], **QUIET)
@@ -135,17 +136,17 @@ def _wire(page: gr.Blocks, shared: Shared, made: dict) -> None:
     for take, handler, given_to in made["takes"]:
         taken = take.click(handler, given_to, [sample, made["picture"]], **QUIET)
         taken.success(handlers.run, **run)
-    offers = [*fusions, made["hint"]]
+    offers = [made["fusion"], made["hint"]]
+    classes = [made["target"], made["against"]]
+    fused = [made["fusion"], made["collection"], made["backbones"]]
     first = {
         "collection": (
             handlers.pick_collection,
-            [made["collection"], *fusions],
-            [made["backbones"], made["target"], made["gallery"], *offers],
+            [made["collection"], made["fusion"]],
+            [made["backbones"], *classes, made["gallery"], *offers],
         ),
-        "backbones": (handlers.pick_backbones, [made["collection"], made["backbones"], *fusions], offers),
-    } | {
-        name: (handlers.pick_fusion, [made[name], made["collection"], made["backbones"]], offers)
-        for name in fusion_controls()
+        "backbones": (handlers.pick_fusion, fused, offers),
+        "fusion": (handlers.pick_fusion, fused, offers),
     }
     for name in controls():
         control = made[name]
@@ -165,35 +166,6 @@ def _open_tab(request: gr.Request) -> list:
         gr.Warning(say_to(request)("link_ignored", what="tab"))
         name = FIRST
     return [gr.update(selected=name), name]
-
-
-def _endpoint(handlers: Handlers) -> None:
-    """The named endpoint /analyse, with an input for each of its arguments."""
-    start = handlers.start()
-    everyone = list(dict.fromkeys(row.name for row in handlers.catalogue))
-    inputs = [
-        gr.File(label="one JPEG, PNG, WebP, GIF or BMP picture", type="filepath", visible=False),
-        gr.Dropdown(handlers.catalogue.collections(), value=start.collection, label="collection", visible=False),
-        gr.CheckboxGroup(everyone, value=[], label="backbones; none for those suggested", visible=False),
-        gr.Dropdown(FUSIONS.names(), value=start.fusion, label="fusion", visible=False),
-        gr.CheckboxGroup(EXPLANATIONS.names(), value=list(start.explanations), label="maps to make", visible=False),
-        gr.Textbox("", label="class to explain, by name or number; empty for the fused answer", visible=False),
-        gr.JSON({}, label=f"options by name: {', '.join(f.name for f in fields(Options))}", visible=False),
-    ]
-    outputs = [
-        gr.JSON(label="result", visible=False),
-        gr.File(label="figure (PNG)", visible=False),
-        gr.File(label="raw maps (NPZ)", visible=False),
-    ]
-    gr.Button(visible=False).click(
-        handlers.api,
-        inputs,
-        outputs,
-        api_name="analyse",
-        api_description="Predicts with several backbones, fuses, and explains: picture in, predictions and maps out.",
-        concurrency_limit=4,
-        concurrency_id="api",
-    )
 
 
 def _scripts() -> str:
@@ -216,6 +188,7 @@ def launch_options(page: gr.Blocks, handlers: Handlers) -> dict:
             radius_size="sm",
         ),
         "css_paths": HERE / "style.css",
+        "css": settings.rules(),
         "i18n": page.texts,
         "max_file_size": "50mb",
         "run_history": False,
@@ -224,4 +197,5 @@ def launch_options(page: gr.Blocks, handlers: Handlers) -> dict:
         "footer_links": ["api"],
         "app_kwargs": {"middleware": [Middleware(Early, script=_scripts())]},
         "show_error": True,
+        "mcp_server": has_mcp(),
     }

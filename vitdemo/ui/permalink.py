@@ -1,16 +1,19 @@
 """A request as the query of a link, and back. What a link asks for is checked like everything a visitor sends."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from urllib.parse import urlencode
 
 from vitdemo.backbones import Catalogue
+from vitdemo.draw import COLOUR_MAPS, SCALES
 from vitdemo.errors import VitdemoError
 from vitdemo.explain import Options
 from vitdemo.pipeline import Request, check
 
 LISTS = {"backbones", "explanations"}
-PLAIN = ("collection", "backbones", "fusion", "explanations", "target")
+PLAIN = ("collection", "backbones", "fusion", "explanations", "target", "against")
+TRUST = {"1": True, "0": False}
 
 
 def to_query(request: Request, sample: str = "") -> str:
@@ -21,6 +24,8 @@ def to_query(request: Request, sample: str = "") -> str:
     for field in fields(Options):
         if getattr(request.options, field.name) != getattr(usual, field.name):
             pairs[field.name] = getattr(request.options, field.name)
+    if request.trust:
+        pairs["trust"] = "1"
     return urlencode(pairs | ({"sample": sample} if sample else {}), safe=",")
 
 
@@ -53,6 +58,10 @@ def from_query(
     for field in fields(Options):
         if field.name in query:
             request = _tried(request, {field.name: query[field.name]}, catalogue, ignored)
+    if query.get("trust", "0") in TRUST:
+        request = replace(request, trust=TRUST[query.get("trust", "0")])
+    else:
+        ignored.append("trust")
     sample = query.get("sample", "")
     if sample and sample not in samples:
         ignored.append("sample")
@@ -74,3 +83,12 @@ def _tried(request: Request, change: Mapping, catalogue: Catalogue, ignored: lis
     except (VitdemoError, ValueError):
         ignored.append(name)
         return request
+
+
+def display_of(query: Mapping[str, str]) -> tuple[str, str, float]:
+    """How a link wants maps to be drawn: scale, colour map and opacity, each as usual where it says nothing allowed."""
+    given = [query.get("scale", "each"), query.get("colours", "magma"), query.get("opacity", "0.6")]
+    scale = given[0] if given[0] in SCALES.names() else "each"
+    colours = given[1] if given[1] in COLOUR_MAPS.names() else "magma"
+    opacity = float(given[2]) if re.fullmatch(r"0(\.\d{1,4})?|1(\.0{1,4})?", given[2]) else 0.6
+    return scale, colours, opacity

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 from gradio import media
 
 from vitdemo.backbones import Catalogue
-from vitdemo.samples import FOLDER, shipped
+from vitdemo.samples import FOLDER, read_mask, shipped
 
 PHOTOGRAPHS = ("cheetah1.jpg", "lion.jpg", "tower.jpg")
 
@@ -16,3 +17,11 @@ def samples(catalogue: Catalogue) -> dict[str, dict[str, Path]]:
     photographs = {Path(name).stem: Path(media.get_image(name)) for name in PHOTOGRAPHS}
     every = {"flowers": drawn, "imagenet": photographs}
     return {name: every[name] for name in catalogue.collections() if name in every}
+
+
+def masks(path: Path) -> dict[str, np.ndarray]:
+    """Where the flowers of a drawn sample are, (H, W) bool by class; nothing is known of other pictures."""
+    for entry in shipped():
+        if path == entry.file:
+            return {flower: read_mask(mask) for flower, mask in zip(entry.flowers, entry.masks, strict=True)}
+    return {}

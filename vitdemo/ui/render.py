@@ -17,6 +17,7 @@ from vitdemo.explain.gradient import NEGLIGIBLE, TOLERANCE
 from vitdemo.fusion import FUSIONS
 from vitdemo.pipeline import FUSED, Analysis, Progress, first_name
 from vitdemo.types import Heat, NotOffered
+from vitdemo.ui import trust
 from vitdemo.ui.text import Say, translated
 
 # Okabe and Ito's colours, safe for the colour-blind, with a yellow that can be seen on white, and one more; a name
@@ -54,7 +55,8 @@ def answer(analysis: Analysis, say: Say, colours: Mapping[str, str], sample: str
     cards = [_card(analysis, FUSED, say("fused"), "", colours[FUSED])] if len(analysis.backbones) > 1 else []
     for row, weight in zip(analysis.backbones, analysis.fused.weights, strict=True):
         note = say("weight", weight=f"{weight:.2f}") if weight > 0 else say("weight.none")
-        cards.append(_card(analysis, row.name, row.name, note, colours[row.name]))
+        about = f"{row.family} · {say('backbone.weights', millions=f'{row.parameters / 1e6:.1f}')}"
+        cards.append(_card(analysis, row.name, row.name, note, colours[row.name], about))
     return f"""<section class="answer" aria-live="polite">
   <h2><span class="top">{_short(label)} <b>{percent(probability)}</b></span>
     <span class="verdict">{escape(verdict(analysis, say))}</span></h2>
@@ -87,7 +89,7 @@ def verdict(analysis: Analysis, say: Say) -> str:
     return "; ".join(parts)
 
 
-def _card(analysis: Analysis, name: str, title: str, note: str, colour: str) -> str:
+def _card(analysis: Analysis, name: str, title: str, note: str, colour: str, about: str = "") -> str:
     bars = "".join(
         f'<li><span class="label" title="{escape(label)}">{_short(label)}</span>'
         f'<span class="bar" aria-hidden="true"><i style="width:{100 * probability:.1f}%"></i></span>'
@@ -95,7 +97,7 @@ def _card(analysis: Analysis, name: str, title: str, note: str, colour: str) -> 
         for label, probability in analysis.top(5, name)
     )
     return (
-        f'<div class="card" style="--colour:{colour}"><h3>{_dot(name)}{escape(title)}'
+        f'<div class="card" style="--colour:{colour}"><h3 title="{escape(about)}">{_dot(name)}{escape(title)}'
         f"<small>{escape(note)}</small></h3><ol>{bars}</ol></div>"
     )
 
@@ -115,7 +117,6 @@ def maps(analysis: Analysis, say: Say, language: str, colours: Mapping[str, str]
     bounds = draw.scaled(analysis.maps, scale)
     base = uri(draw.shrunk(analysis.picture, SIDE), "JPEG", quality=85)
     shown = {name: each for name, each in analysis.maps.items() if name != FUSED or len(analysis.backbones) > 1}
-    target = _short(analysis.labels[analysis.target])
     rows = []
     for method in analysis.request.explanations:
         cells = "".join(
@@ -123,7 +124,7 @@ def maps(analysis: Analysis, say: Say, language: str, colours: Mapping[str, str]
             for name in shown
         )
         limits = f"{escape(say(f'method.{method}.limits'))} <cite>{escape(EXPLANATIONS.get(method).paper)}</cite>"
-        about = f": {target}" if EXPLANATIONS.get(method).class_specific else ""
+        about = f": {escape(question(analysis, say))}" if EXPLANATIONS.get(method).class_specific else ""
         rows.append(
             f'<section class="method"><h3>{say(f"method.{method}")}{about}</h3>'
             f'<span class="sentence">{escape(say(f"method.{method}.sentence"))}</span>'
@@ -133,7 +134,19 @@ def maps(analysis: Analysis, say: Say, language: str, colours: Mapping[str, str]
     hatched = any('class="unseen"' in row for row in rows)
     note = f"{say('footnote')} {say('not_seen') if hatched else ''}"
     style = f"--picture:url('{base}');--ratio:{analysis.picture.width}/{analysis.picture.height}"
-    return f'<div class="maps" style="{style}">{"".join(rows)}<p class="note">{note}</p></div>'
+    words = " ".join(
+        f'data-{name}="{escape(say(key))}"'
+        for name, key in (("close", "loupe.close"), ("download", "loupe.download"), ("figures", "loupe.figures"))
+    )
+    return f'<div class="maps" style="{style}" {words}>{"".join(rows)}<p class="note">{note}</p></div>'
+
+
+def question(analysis: Analysis, say: Say) -> str:
+    """The class that maps are for, or the two that are compared."""
+    target = first_name(analysis.labels[analysis.target])
+    if analysis.against is None:
+        return target
+    return say("versus", target=target, against=first_name(analysis.labels[analysis.against]))
 
 
 def _cell(
@@ -152,16 +165,33 @@ def _cell(
     if isinstance(heat, NotOffered):
         reason = escape(say("not_offered", reason=translated(heat.reason, language)))
         return f'<figure class="cell none">{head}<p>{reason}</p></figure>'
-    target = first_name(analysis.labels[analysis.target])
-    alternative = escape(say("map_of", method=say(f"method.{method}"), subject=subject, target=target))
+    alternative = escape(say("map_of", method=say(f"method.{method}"), subject=subject, target=question(analysis, say)))
     layers = f'<img class="heat" alt="{alternative}" src="{uri(draw.layer(heat, bounds, colour_map, SIDE), "WEBP")}">'
     hatching = draw.unseen(heat, SIDE)
     if hatching:
         layers += f'<img class="unseen" alt="" src="{uri(hatching, "WEBP", lossless=True)}">'
+    judged = analysis.trust.get(name, {}).get(method)
     return (
-        f'<figure class="cell">{head}<div class="stack">{layers}</div>{_bar(heat, bounds, colour_map)}'
-        f'<div class="figures">{_figures(analysis, say, heat, method)}</div></figure>'
+        f'<figure class="cell">{head}<button type="button" class="stack" aria-haspopup="dialog" '
+        f'title="{escape(say("enlarge"))}">{layers}</button>{_bar(heat, bounds, colour_map)}'
+        f'<div class="figures">{_figures(analysis, say, heat, method)}</div>'
+        f"{trust.block(judged, say) if judged else ''}{_raw(heat, say, language)}</figure>"
     )
+
+
+def _raw(heat: Heat, say: Say, language: str) -> str:
+    """What is shown beside an enlarged map: its figures as the method gave them, and what it takes for granted."""
+    rows, columns = heat.values.shape
+    figures = {
+        say("raw.grid"): f"{rows} × {columns}",
+        say("raw.lowest"): f"{heat.values.min():.3g}",
+        say("raw.highest"): f"{heat.values.max():.3g}",
+        say("raw.sum"): f"{heat.values.sum():.3g}",
+    }
+    figures |= {name.replace("_", " "): f"{value:.4g}" for name, value in heat.figures.items()}
+    listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in figures.items())
+    note = f"<p>{escape(translated(heat.note, language))}</p>" if heat.note else ""
+    return f'<div class="raw" hidden><dl>{listed}</dl>{note}</div>'
 
 
 def _bar(heat: Heat, bounds: tuple[float, float], colour_map: str) -> str:
@@ -198,11 +228,15 @@ def _figures(analysis: Analysis, say: Say, heat: Heat, method: str) -> str:
 
 def working(progress: Progress, say: Say) -> str:
     """A bar and a sentence while the work goes on."""
+    mapped = {
+        "method": say(f"method.{progress.method}") if progress.method else "",
+        "subject": say("fused") if progress.subject == FUSED else progress.subject,
+    }
     words = {
         "fetching": {"subject": progress.subject, "done": f"{progress.fetched[0] / 1e6:.0f}",
                      "total": f"{progress.fetched[1] / 1e6:.0f}"},
-        "explaining": {"method": say(f"method.{progress.method}") if progress.method else "",
-                       "subject": say("fused") if progress.subject == FUSED else progress.subject},
+        "explaining": mapped,
+        "judging": mapped,
     }.get(progress.stage, {})  # fmt: skip
     share = progress.fetched[0] / progress.fetched[1] if progress.fetched[1] else progress.done
     text = escape(say(f"working.{progress.stage}", **words))
@@ -219,9 +253,11 @@ def notice(text: str, kind: str = "") -> str:
 def hint(fusion: str, refused: Mapping[str, str], say: Say, language: str) -> str:
     """What the chosen fusion does, and its formula; then which fusions are not offered, and why."""
     entry = FUSIONS.get(fusion)
+    paper = f" <cite>{escape(entry.paper)}</cite>" if entry.paper else ""
     return (
-        f'<p class="hint">{escape(say(f"fusion.{fusion}.sentence"))} <code>{escape(entry.formula)}</code>'
-        f"{'<br><cite>' + escape(entry.paper) + '</cite>' if entry.paper else ''}</p>{refusals(refused, say, language)}"
+        f'<div class="hint"><span>{escape(say(f"fusion.{fusion}.sentence"))}</span> <details><summary>'
+        f"{escape(say('hint.more'))}</summary> <code>{escape(entry.formula)}</code>{paper}</details></div>"
+        f"{refusals(refused, say, language)}"
     )
 
 
@@ -242,10 +278,14 @@ def why_not(fusion: str, reason: str, language: str) -> str:
 
 
 def backbone_label(row: Backbone, here: bool, say: Say) -> str:
-    """A backbone in one line: family, number of weights, and how much has to be fetched if it is not here."""
-    weights = say("backbone.weights", millions=f"{row.parameters / 1e6:.1f}")
-    place = [] if here else [say("backbone.download", megabytes=f"{row.megabytes:.0f}")]
-    return " · ".join([row.name, row.family, weights, *place])
+    """A backbone's name, and how much has to be fetched if it is not here."""
+    return row.name if here else f"{row.name} · {say('backbone.download', megabytes=f'{row.megabytes:.0f}')}"
+
+
+def fusion_label(name: str, say: Say) -> str:
+    """A fusion's title, marked where it was fitted on pictures set aside."""
+    title = say(f"fusion.{name}")
+    return say("fusion.fitted", title=title) if FUSIONS.get(name).fitted else title
 
 
 def uri(picture: Image.Image, kind: str, **options) -> str:

@@ -1,13 +1,24 @@
-"""The settings, which all tabs share: one control for each name in `fields.controls`, but for the target."""
+"""The settings, which all tabs share: one control for each name in `fields.controls`, but for the classes.
+
+Which of the options are seen depends on the methods that are chosen. The browser decides that by itself, by the rules
+of `rules`, which are made of what each method says that it reads.
+"""
 
 import gradio as gr
 
-from vitdemo.attention import HEAD_FUSIONS
-from vitdemo.explain import BASELINES, Options
-from vitdemo.explain.base import LIMITS
-from vitdemo.ui.fields import controls, families, fusion_groups, values_of
+from vitdemo.explain import Options
+from vitdemo.explain.base import CHOICES, LIMITS
+from vitdemo.faithfulness import Settings
+from vitdemo.faithfulness import passes as judging
+from vitdemo.ui.fields import FUSED_MAP, controls, families, fusions, option_groups, readers, values_of
 from vitdemo.ui.handlers import Handlers
+from vitdemo.ui.render import PALETTE, fusion_label
 from vitdemo.ui.text import LANGUAGES, speaker
+
+# Sliders: (step, highest), where the page offers less than a program may ask for. Other numbers are typed.
+SLIDERS = {"residual": (0.05, 0.95), "discard": (0.05, 0.95), "steps": (1, 256), "samples": (1, 128),
+           "noise": (0.01, 0.5), "patches": (1, 32), "window": (1, 8), "segments": (1, 128),
+           "coalitions": (8, 1024)}  # fmt: skip
 
 
 def build(say: gr.I18n, handlers: Handlers) -> dict[str, gr.components.Component]:
@@ -26,6 +37,7 @@ def build(say: gr.I18n, handlers: Handlers) -> dict[str, gr.components.Component
         label=say("collection"),
         info=say("collection.info"),
         elem_id="collection",
+        elem_classes="pills",
     )
     made["backbones"] = gr.CheckboxGroup(
         handlers.choices(start.collection, speaker("en")),
@@ -33,50 +45,74 @@ def build(say: gr.I18n, handlers: Handlers) -> dict[str, gr.components.Component
         label=say("backbones"),
         info=say("backbones.info"),
         elem_id="backbones",
+        elem_classes="pills",
     )
-    with gr.Column(elem_id="fusion", elem_classes="grouped"):
-        _legend(say, "fusion")
-        for group, names in fusion_groups().items():
-            control = f"fusion.{group}"
-            made[control] = gr.Radio(
-                _titled(say, "fusion", names), value=first[control], label=say(f"group.{group}"), elem_classes="pills"
-            )
+    with gr.Column(elem_id="fusion-box", elem_classes="grouped"):
+        made["fusion"] = gr.Dropdown(
+            [(fusion_label(name, speaker("en")), name) for name in fusions()],
+            value=first["fusion"],
+            label=say("fusion"),
+            info=say("fusion.info"),
+            elem_id="fusion",
+        )
         made["hint"] = gr.HTML(elem_id="hint")
     with gr.Column(elem_id="methods", elem_classes="grouped"):
         _legend(say, "methods")
         for family, names in families().items():
-            control = f"explanations.{family}"
-            made[control] = gr.CheckboxGroup(
-                _titled(say, "method", names), value=first[control], label=say(f"family.{family}"), elem_classes="pills"
+            made[f"explanations.{family}"] = gr.CheckboxGroup(
+                _titled(say, "method", names),
+                value=first[f"explanations.{family}"],
+                label=say(f"family.{family}"),
+                elem_classes="pills",
             )
+    made["trust"] = gr.Checkbox(
+        value=first["trust"], label=say("trust"), info=say("trust.info"), elem_id="trust", container=True
+    )
     with gr.Accordion(say("more"), open=False, elem_id="more"):
-        made |= _options(say)
+        made[FUSED_MAP] = _option(say, FUSED_MAP)
+        for family, names in option_groups().items():
+            with gr.Column(elem_id=f"options-{family}", elem_classes="options"):
+                gr.Markdown(say(f"options.{family}"), elem_classes="legend", container=False)
+                made |= {name: _option(say, name) for name in names}
     return made
 
 
-def _options(say: gr.I18n) -> dict[str, gr.components.Component]:
-    usual = Options()
+def _option(say: gr.I18n, name: str) -> gr.components.Component:
+    """One option with its name and its sentence: a choice of words, a slider, or a number to type."""
+    usual = getattr(Options(), name)
+    about = {"label": say(f"option.{name}"), "info": say(f"option.{name}.info"), "elem_id": f"set-{name}"}
+    if name in CHOICES:
+        return gr.Dropdown(_titled(say, name, CHOICES[name]), value=usual, **about)
+    low, high = LIMITS[name]
+    if name in SLIDERS:
+        step, most = SLIDERS[name]
+        return gr.Slider(low, most, value=usual, step=step, **about)
+    return gr.Number(usual, minimum=low, maximum=high, precision=0, **about)
 
-    def slider(name: str, key: str, step: float, most: float | None = None):
-        low, high = LIMITS[name]
-        return gr.Slider(
-            low, most or high, value=getattr(usual, name), step=step, label=say(key), info=say(f"{key}.info"),
-            elem_id=f"set-{name}",
-        )  # fmt: skip
 
-    def radio(name: str, names):
-        choices = _titled(say, name, names)
-        return gr.Radio(choices, value=getattr(usual, name), label=say(name), info=say(f"{name}.info"))
+def rules() -> str:
+    """CSS: options that no chosen method reads are not there, and each backbone has its colour."""
+    lines = []
+    for family, names in option_groups().items():
+        shown = dict.fromkeys(method for name in names for method in readers(name))
+        lines += [_unless(list(shown), f"#options-{family}")]
+        lines += [_unless(readers(name), f"#set-{name}") for name in names]
+    count = len(PALETTE)
+    lines += [
+        f"#backbones label:nth-of-type({count}n + {index}) {{ --colour: {colour}; }}"
+        for index, colour in enumerate(PALETTE, start=1)
+    ]
+    return "\n".join(lines)
 
-    return {
-        "head_fusion": radio("head_fusion", HEAD_FUSIONS),
-        "discard": slider("discard", "discard", 0.05, 0.95),
-        "baseline": radio("baseline", BASELINES),
-        "steps": slider("steps", "steps", 1, 256),
-        "samples": slider("samples", "samples_count", 1, 128),
-        "noise": slider("noise", "noise", 0.01, 0.5),
-        "patches": slider("patches", "patches", 1),
-    }
+
+def _unless(methods: list[str], hidden: str) -> str:
+    ticked = ", ".join(f'[name="{method}"]:checked' for method in methods)
+    return f"#pane-settings:not(:has(#methods :is({ticked}))) {hidden} {{ display: none !important; }}"
+
+
+def trust_passes() -> int:
+    """Passes that judging two maps of one backbone takes, as the sentence beside the tick says it."""
+    return round(judging(Settings(), maps=2), -2)
 
 
 def _titled(say: gr.I18n, prefix: str, names) -> list[tuple]:

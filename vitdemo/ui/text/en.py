@@ -15,7 +15,7 @@ TEXT = {
     "collection.flowers": "Flowers",
     "collection.imagenet": "ImageNet",
     "backbones": "Backbones",
-    "backbones.info": "Trained networks that each give an answer of their own.",
+    "backbones.info": "Each gives an answer of its own.",
     "backbone.weights": "{millions} M weights",
     "backbone.download": "fetches {megabytes} MB once",
     "fusion": "Fusion",

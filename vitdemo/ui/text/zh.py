@@ -15,7 +15,7 @@ TEXT = {
     "collection.flowers": "花卉",
     "collection.imagenet": "ImageNet",
     "backbones": "骨干网络",
-    "backbones.info": "训练好的网络，各自给出自己的答案。",
+    "backbones.info": "各自给出自己的答案。",
     "backbone.weights": "{millions} M 参数",
     "backbone.download": "首次下载 {megabytes} MB",
     "fusion": "融合方式",
