@@ -22,7 +22,7 @@ from vitdemo.models import Models
 from vitdemo.pipeline import Request, analyse
 from vitdemo.samples import FOLDER
 from vitdemo.script import script
-from vitdemo.ui import render, report
+from vitdemo.ui import permalink, render, report
 from vitdemo.ui.text import LANGUAGES, speaker
 
 ROOT = Path(__file__).parents[1]
@@ -198,3 +198,21 @@ def test_a_visitors_picture_and_a_hosts_backbone_are_asked_for(analysis):
     compile(lines, "again.py", "exec")
     assert 'images.load("picture.jpg")' in lines and "vit=local-dir:PATH" in lines and "default_catalogue" not in lines
     assert "options=Options(seed=3)" in lines and "trust=True" in lines and "target" not in lines
+
+
+# Links
+
+
+@pytest.mark.parametrize(
+    ("query", "display"),
+    [
+        ({}, ("each", "magma", 0.6)),
+        ({"scale": "all", "colours": "cividis", "opacity": "0.25"}, ("all", "cividis", 0.25)),
+        ({"scale": "<script>", "colours": "jet", "opacity": "7"}, ("each", "magma", 0.6)),
+        ({"opacity": "nan"}, ("each", "magma", 0.6)),
+        ({"opacity": "1"}, ("each", "magma", 1.0)),
+        ({"opacity": "0"}, ("each", "magma", 0.0)),
+    ],
+)
+def test_a_link_says_how_maps_are_drawn(query, display):
+    assert permalink.display_of(query) == display

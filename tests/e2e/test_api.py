@@ -47,11 +47,130 @@ def test_a_picture_alone_is_enough(client, picture_file):
     assert set(result["backbones"]) == {"vit", "hybrid", "resnet"}
 
 
+ENDPOINTS = {
+    "/analyse": ["picture", "collection", "backbones", "fusion", "explanations", "target", "options"],
+    "/predict": ["picture", "collection", "backbones", "fusion"],
+    "/explain": ["picture", "method", "subject", "collection", "backbones", "fusion", "target", "options"],
+    "/attention": ["picture", "backbone", "layer", "head", "token", "collection"],
+    "/attack": ["picture", "epsilon", "method", "steps", "subject", "collection", "backbones", "fusion"],
+    "/backbones": ["collection"],
+    "/methods": [],
+}
+
+
 def test_every_argument_is_documented(client):
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
-    assert list(endpoints) == ["/analyse"]
-    names = [parameter["parameter_name"] for parameter in endpoints["/analyse"]["parameters"]]
-    assert names == ["picture", "collection", "backbones", "fusion", "explanations", "target", "options"]
+    assert {
+        name: [parameter["parameter_name"] for parameter in endpoint["parameters"]]
+        for name, endpoint in endpoints.items()
+    } == ENDPOINTS
+    for endpoint in endpoints.values():
+        assert all(parameter["label"] for parameter in endpoint["parameters"])
+        assert [one["parameter_name"] for one in endpoint["parameters"] if not one["parameter_has_default"]] in (
+            ["picture"],
+            [],
+        )
+
+
+def test_predictions_alone(client, picture_file):
+    result = client.predict(picture=picture_file, backbones=["vit", "resnet"], api_name="/predict")
+    each = [result["backbones"][name]["probabilities"]["roses"] for name in ("vit", "resnet")]
+    assert result["fused"]["probabilities"]["roses"] == pytest.approx(sum(each) / 2, abs=1e-6)
+    assert all(result["maps"][subject] == {} for subject in result["maps"])
+
+
+def test_one_map_of_one_backbone(client, picture_file):
+    drawing, about = client.predict(
+        picture=picture_file, method="rollout", subject="vit", target="tulips", api_name="/explain"
+    )
+    assert load(drawing).width > 300
+    assert about["subject"] == "vit" and about["target"] == "tulips" and about["class_specific"] is False
+    assert np.array(about["values"]).shape == tuple(about["shape"]) and "limits" in about
+    with pytest.raises(AppError, match="No rollout of resnet: a convolutional network has no attention"):
+        client.predict(picture=picture_file, method="rollout", subject="resnet", api_name="/explain")
+
+
+def test_one_map_of_the_fusion(client, picture_file):
+    about = client.predict(
+        picture=picture_file, method="gradient", subject="fused", backbones=["vit", "resnet"], api_name="/explain"
+    )[1]
+    assert about["subject"] == "fused" and 0 < about["probability"] <= 1
+
+
+def test_what_a_token_attends_to(client, picture_file):
+    one = client.predict(picture=picture_file, backbone="vit", layer=0, head=1, token=3, api_name="/attention")
+    rows, columns = one["grid"]
+    assert len(one["weights"]) == rows * columns + len(one["prefix"]) and sum(one["weights"]) == pytest.approx(
+        1, abs=1e-3
+    )
+    best = one["strongest"][0]
+    assert best["weight"] == pytest.approx(max(one["weights"][len(one["prefix"]) :]), abs=1e-6)
+    mean = client.predict(picture=picture_file, backbone="vit", api_name="/attention")
+    assert mean["layer"] == mean["layers"] - 1 and mean["strongest"] == []
+    assert sum(mean["weights"]) == pytest.approx(1, abs=1e-3)
+
+
+def test_an_attack_keeps_within_its_bound(client, picture_file):
+    outcome, attacked, change = client.predict(
+        picture=picture_file, epsilon=3, method="fgsm", backbones=["vit", "resnet"], api_name="/attack"
+    )
+    before, after = outcome["before"], outcome["after"]
+    fallen = {name for name in before if before[name]["label"] != after[name]["label"]}
+    assert outcome["verdict"] == ("nobody" if not fallen else "falls" if "fused" in fallen else "resists")
+    assert set(before) == {"fused", "vit", "resnet"} and outcome["largest"] <= 3
+    moved = np.asarray(load(attacked), int) - np.asarray(paint(96, 64), int)
+    assert np.abs(moved).max() == outcome["largest"] > 0 and load(change).size == (96, 64)
+
+
+def test_what_there_is_to_choose(client):
+    rows = client.predict(collection="flowers", api_name="/backbones")
+    assert {"vit", "hybrid", "resnet"} <= {row["name"] for row in rows}
+    assert {row["collection"] for row in rows} == {"flowers"}
+    methods = client.predict(api_name="/methods")
+    assert methods["options"]["steps"]["default"] == 32 and "rollout" in methods["explanations"]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "given", "words"),
+    [
+        ("/attention", {"backbone": "resnet"}, "resnet cannot be examined"),
+        ("/attention", {"layer": 99}, "layer is 99; allowed: -1 to"),
+        ("/attention", {"token": None}, "token is None; allowed: a whole number"),
+        ("/attack", {"epsilon": 400}, "epsilon is '400'; allowed"),
+        ("/attack", {"subject": "vit", "backbones": ["resnet"]}, "'vit' cannot be attacked"),
+        ("/explain", {"subject": "hf-hub:somebody/something"}, "not in the list of choices"),
+        ("/explain", {"method": "feeling"}, "not in the list of choices"),
+        ("/predict", {"collection": "cars"}, "not in the list of choices"),
+    ],
+)
+def test_every_endpoint_says_what_is_wrong(client, picture_file, endpoint, given, words):
+    with pytest.raises(AppError, match=words):
+        client.predict(picture=picture_file, **given, api_name=endpoint)
+
+
+def test_the_endpoints_are_mcp_tools(server):
+    pytest.importorskip("mcp", reason='MCP needs: pip install "gradio[mcp]"')
+    import asyncio
+
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamablehttp_client
+
+    async def talk():
+        async with (
+            streamablehttp_client(f"{server}gradio_api/mcp/") as (read, write, _),
+            ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            tools = {tool.name.rpartition("_")[2]: tool for tool in (await session.list_tools()).tools}
+            asked = await session.call_tool(tools["backbones"].name, {"collection": "flowers"})
+            return tools, asked
+
+    tools, asked = asyncio.run(talk())
+    assert {f"/{name}" for name in tools} == set(ENDPOINTS)
+    for name, tool in tools.items():
+        assert list(tool.inputSchema["properties"]) == ENDPOINTS[f"/{name}"] and tool.description
+        assert all(one.get("description") for one in tool.inputSchema["properties"].values())
+    assert not asked.isError and "hybrid" in asked.content[0].text
 
 
 @pytest.mark.parametrize(

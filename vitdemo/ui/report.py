@@ -188,7 +188,10 @@ def _map(
     judged = analysis.trust.get(subject, {}).get(method)
     lines = [say(trust.WORDS[judged.word])] if judged else []
     lines += [f"{name}: {value}" for name, value in trust.figures(judged, say)] if judged else []
-    lines += [f"{name.replace('_', ' ')}: {value:.4g}" for name, value in heat.figures.items()]
+    figures = dict(heat.figures)
+    if "members" in figures:
+        lines.append(say("members", members=f"{figures.pop('members'):.0f}", of=f"{figures.pop('of'):.0f}"))
+    lines += [f"{name.replace('_', ' ')}: {value:.4g}" for name, value in figures.items()]
     if heat.note:
         lines.append(translated(heat.note, language))
     return Map(
@@ -253,7 +256,7 @@ h1 { font-size: 26px; margin: 0; } h2 { font-size: 17px; margin: 24px 0 4px; } h
 p { margin: 4px 0; } .quiet, cite, dt { color: var(--quiet); } cite { font-style: normal; }
 .top { display: grid; grid-template-columns: minmax(160px, 260px) 1fr; gap: 16px; margin: 16px 0; }
 .top img, figure img { width: 100%; height: auto; display: block; }
-.opinions, .maps { display: grid; grid-template-columns: repeat(auto-fit, minmax(170px, 1fr)); gap: 16px; }
+.opinions, .maps { display: grid; grid-template-columns: repeat(auto-fit, minmax(140px, 1fr)); gap: 16px; }
 .opinion { border-top: 4px solid var(--colour); padding-top: 4px; }
 .opinion table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .opinion td { padding: 0; overflow-wrap: anywhere; } .opinion td:last-child { text-align: right; white-space: nowrap; }
