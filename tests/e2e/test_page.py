@@ -340,9 +340,9 @@ def test_projector_and_dark_are_remembered(visit):
 # What is seen at once
 
 
-def test_answer_first_maps_and_the_methods_are_above_the_fold(visit):
+def test_answer_first_maps_and_first_methods_are_above_the_fold(visit):
     page = visit(width=1440, height=900)
-    for selector in ("#picture", "#answer", "#analyse", "#methods", "#maps .method:first-child .stack"):
+    for selector in ("#picture", "#answer", "#analyse", "#fusion", "#methods fieldset", "#maps .method .stack"):
         box = page.locator(selector).first.bounding_box()
         assert box["y"] + box["height"] <= 900, selector
 

@@ -80,7 +80,7 @@ def _picture(shared: Shared) -> dict:
             image_mode=None,
             sources=["upload", "clipboard", "webcam"],
             label=say("picture"),
-            height=184,
+            height=160,
             elem_id="picture",
             buttons=[],
         )
