@@ -38,7 +38,6 @@
       take(sample);
       root.dataset.whose = "sample";
     } else root.dataset.whose = "own";
-    for (const place of root.querySelectorAll(".whose")) place.textContent = `(${say(root.dataset.whose)})`;
     paint();
   }
 
@@ -384,6 +383,7 @@
     const section = sections()[now], { key } = section.dataset;
     painters[key] ??= draws[key](section.querySelector(".stage"));
     painters[key]();
+    section.querySelector(".whose").textContent = section.querySelector(".stage canvas") ? `(${say(root.dataset.whose)})` : "";
   }
 
   function link(changes) {
