@@ -216,11 +216,8 @@
     return any ? { size: [height, width], bits: btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")) } : null;
   }
 
-  function send() {
-    const box = document.querySelector("#wi-ask textarea, #wi-ask input");
-    box.value = JSON.stringify({ stamp: doc.stamp, grid: view.grid, hidden: [...view.hidden].sort((a, b) => a - b), mask: painted() });
-    box.dispatchEvent(new Event("input", { bubbles: true }));
-  }
+  const message = () => JSON.stringify({ stamp: doc.stamp, grid: view.grid, hidden: [...view.hidden].sort((a, b) => a - b), mask: painted() });
+  const send = () => document.querySelector("#wi-send").click();
 
-  Object.assign(window.vitdemo, { whatif: { show, rank, reset, choose, use, view: () => ({ ...view, hidden: [...view.hidden] }) } });
+  Object.assign(window.vitdemo, { whatif: { show, message, rank, reset, choose, use, view: () => ({ ...view, hidden: [...view.hidden] }) } });
 })();

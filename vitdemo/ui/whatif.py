@@ -415,7 +415,7 @@ def build(shared: Shared) -> dict:
 
     changed = [hide["ask"], shared.analysis, shared.done, hide["shown"]]
     often = QUIET | {"trigger_mode": "always_last", "show_progress": "minimal"}
-    hide["ask"].input(tab.change, changed, hide["result"], **often)
+    hide["ask"].change(tab.change, changed, hide["result"], **often)
     hide["shown"].input(tab.change, changed, hide["result"], **often)
 
     given = [shared.analysis, *(mislead[name] for name in ("method", "epsilon", "steps", "subject"))]
@@ -472,6 +472,8 @@ def _hide(say: gr.I18n) -> dict:
             )
             result = gr.HTML(elem_id="wi-change")
     ask = gr.Textbox(visible="hidden", elem_id="wi-ask")
+    send = gr.Button("send", visible="hidden", elem_id="wi-send")
+    send.click(None, None, ask, js="() => vitdemo.whatif.message()")
     grid.input(None, grid, None, js="(name) => vitdemo.whatif.choose(name)")
     gr.on([tool.input, brush.input], None, [tool, brush], None, js="(tool, brush) => vitdemo.whatif.use(tool, brush)")
     reset.click(None, None, None, js="() => vitdemo.whatif.reset()")
