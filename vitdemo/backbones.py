@@ -128,7 +128,7 @@ def bundled(folder: Path = BUNDLED) -> list[Backbone]:
 
 
 # the three that the page begins with, from the plain transformer to the convolutional network; then their relatives
-ORDER = ("vit", "hybrid", "resnet", "deit", "vit_mae", "swin", "levit", "coatnet", "student")
+ORDER = ("vit", "hybrid", "resnet", "deit", "vit_mae", "swin", "levit", "coatnet", "resnet160", "student")
 
 
 def read_sidecar(path: Path) -> Backbone:

@@ -84,10 +84,10 @@ class Plan:
     """What a study does. Two studies of the same plan, backbones and versions give the same figures, times aside."""
 
     pictures: int = 200  # drawn with one flower, and as many with two
-    photographs: int = 20  # at most, where there is a folder of them
-    costly: int = 20  # pictures of each kind about which slow methods are asked
-    curves: int = 20  # pictures with one flower whose deletion and insertion are measured; photographs all
-    randomised: int = 10  # pictures with one flower for which weights are randomised, of single backbones
+    photographs: int = 12  # at most, where there is a folder of them
+    costly: int = 12  # pictures of each kind about which slow methods are asked
+    curves: int = 12  # pictures with one flower whose deletion and insertion are measured; photographs all
+    randomised: int = 6  # pictures with one flower for which weights are randomised, of single backbones
     seed: int = 0
     size: int = 160  # of a drawn picture, in pixels
     fusion: str = "mean"

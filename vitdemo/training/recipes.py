@@ -162,7 +162,7 @@ VIT_MAE = Recipe(
     guide_weight=1.0,
 )
 
-# python -m vitdemo train swin --data flowers
+# python -m vitdemo train swin --data flowers    38 min after the ResNet, val 0.783, test 0.809
 SWIN = Recipe(
     name="swin",
     family="Swin",
@@ -195,7 +195,7 @@ STUDENT = Recipe(
         "stem_type": "deep_tiered",
         "avg_down": True,
     },
-    epochs=60,
+    epochs=40,
     learning_rate=1.5e-3,
     seed=6,
     augmentation=Augmentation(smoothing=0.0),
