@@ -17,7 +17,7 @@ from PIL import Image
 from vitdemo.samples import FOLDER, shipped
 from vitdemo.ui import render
 from vitdemo.ui.shared import QUIET, Shared
-from vitdemo.ui.text import lesson_en, lesson_zh
+from vitdemo.ui.text import lesson_en, lesson_zh, speaker
 from vitdemo.ui.visitor import language
 
 SPOKEN: Mapping[str, ModuleType] = {"en": lesson_en, "zh-CN": lesson_zh}
@@ -155,6 +155,7 @@ def lesson(language: str) -> str:
     """
     spoken = SPOKEN[language]
     words = {**spoken.WORDS, **{f"drawing.{key}": text for key, text in spoken.DRAWING.items()}}
+    words |= {f"tab.{name}": speaker(language)(f"tab.{name}") for name in ("learn", *(step.tab for step in LESSON))}
     jumps = "".join(
         f'<li><button type="button" data-jump="{index}"><b>{index + 1}</b> <span>{_text(step, "title", spoken)}</span>'
         "</button></li>"
