@@ -112,7 +112,7 @@ LESSON = (
     Step(
         "gradients",
         "analyse",
-        "#maps .figures details",
+        "#maps .method:has(.figures details)",
         "IG_i = (x_i − x′_i) · ∫₀¹ ∂F(x′ + α (x − x′)) / ∂x_i dα",
         "Sundararajan et al. 2017, Axiomatic Attribution for Deep Networks, equation 1",
         {"explanations": "integrated_gradients"},
