@@ -103,12 +103,12 @@ def test_the_film_moves_and_can_be_scrubbed(tab):
 
 
 def test_a_link_restores_layer_head_and_token(visit):
-    tab = opened(visit, "&layer=2&head=max&token=5,9")
+    tab = opened(visit, "&at_layer=2&at_head=max&token=5,9")
     view = tab.evaluate(VIEW)
     assert (view["layer"], view["head"], view["pins"]) == (1, "max", [4, 8])
     tab.locator(".att .pick button[data-head='mean']").click()
     settled(tab)
-    assert "head=mean" in tab.url and "token=5,9" in tab.url and "layer=2" in tab.url
+    assert "at_head=mean" in tab.url and "token=5,9" in tab.url and "at_layer=2" in tab.url
 
 
 def test_two_backbones_share_the_pointer(tab):

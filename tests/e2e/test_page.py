@@ -113,6 +113,7 @@ def test_the_last_click_wins(visit):
 
 def test_opacity_asks_the_server_nothing(visit):
     page = visit()
+    page.wait_for_timeout(2000)  # the other tabs hear of the analysis
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     slider = page.locator("#opacity input[type=range]")
@@ -300,8 +301,7 @@ def test_compare_shows_this_picture_and_what_was_measured(visit):
 
 @pytest.mark.parametrize("width", [390, 1440])
 def test_comparing_does_not_scroll_sideways(visit, width):
-    page = visit(width=width)
-    open_tab(page, "compare")
+    page = visit("?tab=compare", width=width)  # on a phone some tabs are behind a button
     page.locator("#compare-table table").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
@@ -362,6 +362,7 @@ def test_only_settings_of_the_chosen_methods_are_there(visit):
 
 def test_a_click_enlarges_a_map_and_asks_the_server_nothing(visit):
     page = visit()
+    page.wait_for_timeout(2000)  # the other tabs hear of the analysis
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     stack = page.locator("#maps .method").nth(1).locator("button.stack").first

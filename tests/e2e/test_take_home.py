@@ -41,7 +41,7 @@ def test_the_lines_of_python_are_shown(visit):
 
 def test_a_link_restores_how_maps_are_drawn_and_what_is_pinned(visit):
     wanted = "?backbones=vit,resnet&fusion=geometric&explanations=gradient&target=tulips&patches=7&sample=rose"
-    page = visit(f"{wanted}&scale=all&colours=cividis&opacity=0.3&tab=attention&layer=2&head=1&token=5")
+    page = visit(f"{wanted}&scale=all&colours=cividis&opacity=0.3&tab=attention&at_layer=2&at_head=1&token=5")
     page.wait_for_selector(".att-stage canvas")
     page.wait_for_function("() => vitdemo.attention.view()")
     view = page.evaluate("() => vitdemo.attention.view()")
@@ -51,7 +51,7 @@ def test_a_link_restores_how_maps_are_drawn_and_what_is_pinned(visit):
     again = visit("?" + page.url.partition("?")[2])
     again.wait_for_selector(".att-stage canvas")
     assert dict(re.findall(r"[?&](\w+)=([^&]*)", again.url)) == link
-    for pair in f"{wanted[1:]}&scale=all&colours=cividis&opacity=0.3&tab=attention&layer=2&token=5".split("&"):
+    for pair in f"{wanted[1:]}&scale=all&colours=cividis&opacity=0.3&tab=attention&at_layer=2&token=5".split("&"):
         name, value = pair.split("=")
         assert link[name] == value, name
     assert again.evaluate(OPACITY) == "0.3"

@@ -204,4 +204,6 @@ STUDENT = Recipe(
     teacher_temperature=1.0,  # the mean of calibrated probabilities is taken as it is
 )
 
-RECIPES = {recipe.name: recipe for recipe in (RESNET, RESNET160, HYBRID, VIT, LEVIT, COATNET, DEIT, VIT_MAE, SWIN, STUDENT)}
+RECIPES = {
+    recipe.name: recipe for recipe in (RESNET, RESNET160, HYBRID, VIT, LEVIT, COATNET, DEIT, VIT_MAE, SWIN, STUDENT)
+}

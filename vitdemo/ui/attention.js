@@ -7,7 +7,7 @@
   const STEP = 700; // milliseconds that the film shows a layer
   const quiet = matchMedia("(prefers-reduced-motion: reduce)");
   const view = { layer: 0, head: "mean", pins: [], at: null, scale: "map", frame: null, isolated: false };
-  let panels = [], texts = {}, colours = [], timer = null, kept = null, root = null, asked = new Set();
+  let panels = [], texts = {}, colours = [], timer = null, kept = null, root = null, asked = new Set(), question = "";
 
   // -- reading a document ---------------------------------------------------------------------------------------
 
@@ -94,9 +94,8 @@
     const key = `${doc.name} ${l}`;
     if (asked.has(key)) return;
     asked.add(key);
-    const box = document.querySelector("#attention-ask textarea, #attention-ask input");
-    box.value = JSON.stringify({ backbone: doc.name, layer: l, doc: doc.id });
-    box.dispatchEvent(new Event("input", { bubbles: true }));
+    question = JSON.stringify({ backbone: doc.name, layer: l, doc: doc.id });
+    document.querySelector("#attention-press").click();
   }
 
   async function more(text) {
@@ -137,9 +136,9 @@
     const link = new URLSearchParams(location.search), doc = docs[0];
     if (doc) {
       const wanted = (name, size) => (/^\d+$/.test(link.get(name) ?? "") && +link.get(name) >= 1 && +link.get(name) <= size ? +link.get(name) - 1 : null);
-      view.layer = wanted("layer", doc.layers) ?? Math.min(view.layer, doc.layers - 1);
-      if (["mean", "max", "min"].includes(link.get("head"))) view.head = link.get("head");
-      else view.head = wanted("head", doc.heads) ?? (typeof view.head === "number" ? Math.min(view.head, doc.heads - 1) : view.head);
+      view.layer = wanted("at_layer", doc.layers) ?? Math.min(view.layer, doc.layers - 1);
+      if (["mean", "max", "min"].includes(link.get("at_head"))) view.head = link.get("at_head");
+      else view.head = wanted("at_head", doc.heads) ?? (typeof view.head === "number" ? Math.min(view.head, doc.heads - 1) : view.head);
       const linked = (link.get("token") ?? "").split(",").map((t) => +t - 1).filter((t) => Number.isInteger(t) && t >= 0 && t < doc.tokens);
       view.pins = linked.length ? linked.slice(0, COLOURS.length) : view.pins.filter((t) => t < doc.tokens);
     }
@@ -287,8 +286,8 @@
 
   function link() {
     const changed = new URLSearchParams(location.search);
-    changed.set("layer", view.layer + 1);
-    changed.set("head", typeof view.head === "number" ? view.head + 1 : view.head);
+    changed.set("at_layer", view.layer + 1);
+    changed.set("at_head", typeof view.head === "number" ? view.head + 1 : view.head);
     view.pins.length ? changed.set("token", view.pins.map((k) => k + 1).join(",")) : changed.delete("token");
     history.replaceState(null, "", `${location.pathname}?${changed.toString().replaceAll("%2C", ",")}`);
   }
@@ -437,5 +436,5 @@
       line.classList.toggle("chosen", +line.dataset.layer === Math.min(frame, panels[i].layers - 1))));
   }
 
-  Object.assign(window.vitdemo, { attention: { show, more, set, view: () => structuredClone(view) } });
+  Object.assign(window.vitdemo, { attention: { show, more, wanted: () => question, set, view: () => structuredClone(view) } });
 })();

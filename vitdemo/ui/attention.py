@@ -36,6 +36,7 @@ def build(shared: Shared) -> dict:
     gr.HTML('<div class="att"></div>', elem_id="attention-view")
     sent = gr.Textbox(visible="hidden", elem_id="attention-sent")
     ask = gr.Textbox(visible="hidden", elem_id="attention-ask")
+    press = gr.Button(visible="hidden", elem_id="attention-press")  # by the script, which cannot write into a textbox
     more = gr.Textbox(visible="hidden", elem_id="attention-more")
 
     def show(analysis: Analysis | None, request: gr.Request, *chosen: str | None) -> list:
@@ -76,7 +77,8 @@ def build(shared: Shared) -> dict:
 
     gr.on([first.input, second.input], again, [shared.analysis, first, second], outputs, **QUIET)
     sent.change(None, sent, None, js="(text) => vitdemo.attention.show(text)")
-    ask.input(lambda wanted, analysis: heads_of(handlers, wanted, analysis), [ask, shared.analysis], more, **QUIET)
+    press.click(None, None, ask, js="() => vitdemo.attention.wanted()")
+    ask.change(lambda wanted, analysis: heads_of(handlers, wanted, analysis), [ask, shared.analysis], more, **QUIET)
     more.change(None, more, None, js="(text) => vitdemo.attention.more(text)")
     return {}
 

@@ -6,7 +6,7 @@
 (() => {
   const SIDE = 256, GRID = 8, CELL = SIDE / GRID, COUNT = GRID * GRID;
   const PATIENCE = 90, BEAT = 400; // how often, and after how many milliseconds, a marked place is looked for
-  const LINKED = ["layer", "head", "token"]; // what the attention tab reads from the link
+  const LINKED = { layer: "at_layer", head: "at_head", token: "token" }; // what the attention tab reads from the link
   const COLOURS = ["#E69F00", "#0072B2"]; // of two classes: Okabe and Ito's
   const SVG = "http://www.w3.org/2000/svg";
   let root = null, words = {}, now = 0, spot = 3 * GRID + 3, painters = {}, guide = null, watch = null, features = null;
@@ -437,7 +437,7 @@
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
   function set(settings) {
-    const linked = Object.entries(settings).filter(([key]) => LINKED.includes(key));
+    const linked = Object.entries(settings).filter(([key]) => key in LINKED).map(([key, value]) => [LINKED[key], value]);
     if (linked.length) {
       link(Object.fromEntries(linked)); // read when the attention view is made
       if (document.querySelector("#attention-view canvas")) {

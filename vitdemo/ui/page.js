@@ -56,7 +56,7 @@
     setLink(settings) {
       const next = new URLSearchParams(settings);
       for (const [key, value] of query()) {
-        if (key.startsWith("__") || ["lang", "tab", "scale", "colours", "opacity", "layer", "head", "token", "step"].includes(key)) next.set(key, value);
+        if (key.startsWith("__") || ["lang", "tab", "scale", "colours", "opacity", "at_layer", "at_head", "token", "step"].includes(key)) next.set(key, value);
       }
       show(next);
     },

@@ -459,8 +459,7 @@ TEXT = {
     "whatif.cancelled": "已取消。",
     "study": "哪些热图可信",
     "study.reading": (
-        "这些图片是画出来的，花的种类和位置都已知：解释答案的热图应当落在花上。颜色越深越好；"
-        "最下面是一无所知的图。"
+        "这些图片是画出来的，花的种类和位置都已知：解释答案的热图应当落在花上。颜色越深越好；最下面是一无所知的图。"
     ),
     "study.absent": "这个模型集没有测量过；可运行 python -m vitdemo evaluate --explain。",
     "study.figure": "指标",
