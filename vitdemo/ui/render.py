@@ -20,14 +20,14 @@ from vitdemo.types import Heat, NotOffered
 from vitdemo.ui import trust
 from vitdemo.ui.text import Say, translated
 
-# Okabe and Ito's colours, safe for the colour-blind, with a yellow that can be seen on white, and one more; a name
+# Okabe and Ito's colours, safe for the colour-blind, with a yellow that can be seen on white, and two more; a name
 # always stands beside a colour. The fusion has the text's own.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#A89B00", "#8A63D2")
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#A89B00", "#8A63D2", "#7B4A12")
 SIDE = 320  # pixels on the long side of a map on the page
 
 
 def colours_of(names: Sequence[str]) -> dict[str, str]:
-    """A colour for each backbone of a collection, by name; they begin again after nine. The fusion has the text's."""
+    """A colour for each backbone of a collection, by name; they begin again after ten. The fusion has the text's."""
     return {FUSED: "var(--body-text-color)"} | {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(names)}
 
 
