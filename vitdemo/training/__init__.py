@@ -19,6 +19,7 @@ from vitdemo.errors import UnknownNameError, VitdemoError, WeightsError
 from vitdemo.training.data import check_splits, read_folder
 from vitdemo.training.export import card_of, read_backbone, read_split, write_backbone
 from vitdemo.training.recipes import RECIPES
+from vitdemo.training.runs import check_run
 from vitdemo.training.supervised import Ensemble, Recipe, fit
 
 BUNDLED = Path(__file__).parents[2] / "assets" / "backbones"
@@ -63,10 +64,7 @@ def train(
     chosen, data, out = RECIPES[recipe], Path(data), Path(out)
     chosen = chosen if seed is None else replace(chosen, seed=seed)
     epochs = chosen.epochs if epochs is None else epochs
-    if epochs < 1:
-        raise VitdemoError(f"Expected a number of epochs, got {epochs}; allowed: 1 and more.")
-    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
-        raise VitdemoError(f"Expected a device of this machine, got {device!r}; allowed here: 'cpu'.")
+    check_run(epochs, device)
     check_splits(data, ("train", "val", "test"))  # a missing split shows now and not after the training
     pictures = read_folder(data / "train", chosen.short_side)
     teacher = read_teacher(chosen, pictures.labels, out)

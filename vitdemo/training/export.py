@@ -7,7 +7,6 @@ JSON itself describes. Choices (size, crop, temperature) are made on `val`; `tes
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 import vitdemo.architectures  # noqa: F401 - registers the project's own architectures with timm
 from vitdemo.errors import WeightsError
 from vitdemo.training import data
+from vitdemo.training.runs import write_at_once
 from vitdemo.training.supervised import Recipe, logits_of
 
 LIMIT = 10_000_000  # bytes of one weights file
@@ -173,14 +173,6 @@ def write_backbone(
     if path.stat().st_size > LIMIT:
         raise WeightsError(f"Expected a weights file of at most {LIMIT} bytes, got {path.stat().st_size} in {path}.")
     return path
-
-
-def write_at_once(path: Path, write: Callable[[Path], object]) -> None:
-    """Write to a temporary name and move it there, so that a reader never sees half a file."""
-    partial = path.with_name(f".{path.name}.partial")
-    write(partial)
-    partial.chmod(0o644)  # safetensors makes its files unreadable to others
-    os.replace(partial, path)
 
 
 def describe(recipe: Recipe, epochs: int, best_epoch: int, pictures: int) -> dict:

@@ -25,6 +25,7 @@ from vitdemo.errors import UnknownNameError, VitdemoError
 from vitdemo.models import Progress, load
 from vitdemo.training.data import Augmentation, check_splits, list_folder, read_folder
 from vitdemo.training.export import describe, read_split
+from vitdemo.training.runs import check_run
 from vitdemo.training.supervised import Recipe, fit
 from vitdemo.weights import CONFIG, WEIGHTS, Fetcher
 
@@ -72,8 +73,7 @@ def finetune(
     """
     row = row_of(backbone) if isinstance(backbone, str) else backbone
     data, out, epochs = Path(data), Path(out), EPOCHS if epochs is None else epochs
-    if epochs < 1:
-        raise VitdemoError(f"Expected a number of epochs, got {epochs}; allowed: 1 and more.")
+    check_run(epochs, device)
     labels = check_splits(data, ("train", "val"))
     loaded = load(row, torch.device("cpu"), fetcher or Fetcher(), progress)
     steps = epochs * max(1, len(list_folder(data / "train")[0]) // BATCH)

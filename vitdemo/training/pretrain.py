@@ -21,11 +21,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,7 @@ from vitdemo.errors import UnknownNameError, VitdemoError, WeightsError
 from vitdemo.training import data, formula, instance, masked
 from vitdemo.training.data import Augmentation, Pictures
 from vitdemo.training.recipes import VIT
+from vitdemo.training.runs import check_run, write_at_once
 from vitdemo.training.supervised import autocast
 
 MEASURED_EVERY = 10  # epochs
@@ -148,10 +149,7 @@ def pretrain(
     chosen, out = PRETRAININGS[name], Path(out)
     chosen = chosen if seed is None else replace(chosen, seed=seed)
     epochs = chosen.epochs if epochs is None else epochs
-    if epochs < 1:
-        raise VitdemoError(f"Expected a number of epochs, got {epochs}; allowed: 1 and more.")
-    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
-        raise VitdemoError(f"Expected a device of this machine, got {device!r}; allowed here: 'cpu'.")
+    check_run(epochs, device)
     sources = read_sources(chosen, Path(data))
     return write(chosen, fit(chosen, sources, out, epochs, resume, device), out)
 
@@ -327,9 +325,7 @@ def save(state: State, path: Path) -> None:
         "seconds": state.seconds,
         "seed": state.seed,
     }
-    partial = path.with_suffix(".partial")
-    torch.save(content, partial)
-    os.replace(partial, path)
+    write_at_once(path, partial(torch.save, content))
 
 
 def restore(state: State, path: Path) -> None:
@@ -376,9 +372,7 @@ def write(chosen: Pretraining, state: State, out: Path) -> Path:
     """Export the encoder, and what predicts from it, as float32; returns the encoder's path."""
     for name, module in ((f"{chosen.name}.decoder", state.decoder), (chosen.name, state.encoder)):
         tensors = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
-        partial = out / f"{name}.partial"
-        save_file(tensors, partial)
-        os.replace(partial, out / f"{name}.safetensors")
+        write_at_once(out / f"{name}.safetensors", partial(save_file, tensors))
     return out / f"{chosen.name}.safetensors"
 
 

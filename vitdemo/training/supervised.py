@@ -19,7 +19,6 @@ from __future__ import annotations
 import copy
 import json
 import math
-import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -39,6 +38,7 @@ from vitdemo.errors import VitdemoError, WeightsError
 from vitdemo.training import data
 from vitdemo.training.data import Augmentation, Pictures
 from vitdemo.training.initial import mimetic_
+from vitdemo.training.runs import write_at_once
 
 DISTILLATIONS = ("soft", "hard")
 
@@ -401,9 +401,7 @@ def save(state: State, path: Path) -> None:
         "seconds": state.seconds,
         "seed": state.seed,
     }
-    partial = path.with_suffix(".partial")
-    torch.save(content, partial)
-    os.replace(partial, path)
+    write_at_once(path, lambda partial: torch.save(content, partial))
 
 
 def restore(state: State, path: Path) -> None:
