@@ -58,13 +58,9 @@ class Probe(Recorder):
         self.scores: list[torch.Tensor] = []  # each (B, H, N, N)
         self.values: list[torch.Tensor] = []  # each (B, H, N)
 
-    def _attend(self, query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False):
-        result = super()._attend(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
-        factor = query.shape[-1] ** -0.5 if scale is None else scale
-        scores = (query * factor) @ key.transpose(-2, -1)
-        self.scores.append(scores if attn_mask is None else scores + attn_mask)
+    def _see(self, scores: torch.Tensor, value: torch.Tensor) -> None:
+        self.scores.append(scores)
         self.values.append(value.norm(dim=-1))
-        return result
 
 
 def examine(model: Model, picture: Image.Image) -> Examination:

@@ -54,8 +54,13 @@ class Recorder(TorchFunctionMode):
         if attn_mask is not None and attn_mask.dtype == torch.bool:
             attn_mask = torch.zeros_like(attn_mask, dtype=query.dtype).masked_fill_(~attn_mask, float("-inf"))
         scores = (query * scale) @ key.transpose(-2, -1)
-        attention = torch.softmax(scores if attn_mask is None else scores + attn_mask, dim=-1)
+        scores = scores if attn_mask is None else scores + attn_mask
+        self._see(scores, value)
+        attention = torch.softmax(scores, dim=-1)
         return F.dropout(self._record(attention), dropout_p) @ value
+
+    def _see(self, scores: torch.Tensor, value: torch.Tensor) -> None:
+        """For a recorder that keeps more than matrices: scores before the softmax (B, heads, N, M), and the values."""
 
     def _record(self, attention: torch.Tensor) -> torch.Tensor:
         """Keeps what is wanted of a matrix, and returns the one with which the model goes on."""
