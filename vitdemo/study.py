@@ -314,6 +314,7 @@ def study(
     wanted = items(plan, [(file, labels[target]) for file, target in there])
     header = {
         "version": VERSION,
+        "collection": rows[0].collection,
         "plan": json.loads(dumps(asdict(plan))),
         "backbones": {row.name: _fingerprint(row) for row in rows},
         "photographs": [f"{file.parent.name}/{file.name}" for file, _ in there],

@@ -70,12 +70,7 @@ def build(shared: Shared) -> dict:
         ]
 
     outputs = [first, second, note, sent]
-    shared.follow("attention", show, [first, second], outputs)
-
-    def again(request: gr.Request, analysis: Analysis | None, *chosen: str | None) -> list:
-        return show(analysis, request, *chosen)
-
-    gr.on([first.input, second.input], again, [shared.analysis, first, second], outputs, **QUIET)
+    shared.follow("attention", show, [first, second], outputs, choosers=[first, second])
     sent.change(None, sent, None, js="(text) => vitdemo.attention.show(text)")
     press.click(None, None, ask, js="() => vitdemo.attention.wanted()")
     ask.change(lambda wanted, analysis: heads_of(handlers, wanted, analysis), [ask, shared.analysis], more, **QUIET)

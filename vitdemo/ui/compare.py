@@ -10,7 +10,7 @@ from vitdemo.fusion import FUSIONS, evidence_of, fuse
 from vitdemo.pipeline import Analysis, first_name
 from vitdemo.types import Fused, NotOffered
 from vitdemo.ui import measured, render, studied
-from vitdemo.ui.shared import QUIET, Shared
+from vitdemo.ui.shared import Shared
 from vitdemo.ui.text import Say
 from vitdemo.ui.visitor import language, say_to
 
@@ -93,12 +93,7 @@ def build(shared: Shared) -> dict:
         ]
 
     outputs = [*(place[name] for name in ("this", *PARTS[:3])), shown, *(place[name] for name in LATER)]
-    shared.follow("compare", show, choosers, outputs)
-
-    def again(request: gr.Request, analysis: Analysis | None, *chosen: str) -> list:
-        return show(analysis, request, *chosen)
-
-    gr.on([each.input for each in choosers], again, [shared.analysis, *choosers], outputs, **QUIET)
+    shared.follow("compare", show, choosers, outputs, choosers)
     return {}
 
 

@@ -17,11 +17,16 @@ PAIRS = ("both_wrong", "error_correlation", "differ")
 
 def read(collection: str, folder: Path = FOLDER) -> dict | None:
     """The figures of a collection, or None where none were measured or another version of the program wrote them."""
+    return document(folder / f"{collection}.json", VERSION)
+
+
+def document(path: Path, version: int) -> dict | None:
+    """A file of results, or None where there is none or another version of the program wrote it."""
     try:
-        data = json.loads((folder / f"{collection}.json").read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return data if isinstance(data, dict) and data.get("version") == VERSION else None
+    return data if isinstance(data, dict) and data.get("version") == version else None
 
 
 def everything(data: Mapping, members: str) -> dict[str, tuple[Mapping, bool]]:

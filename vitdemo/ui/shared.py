@@ -32,13 +32,16 @@ class Shared:
             gr.Textbox(first, visible="hidden", elem_id="opened"),
         )
 
-    def follow(self, name: str, show: Callable[..., list], inputs: Sequence, outputs: Sequence) -> None:
+    def follow(
+        self, name: str, show: Callable[..., list], inputs: Sequence, outputs: Sequence, choosers: Sequence = ()
+    ) -> None:
         """Keeps a tab up to date: calls `show` when it is opened, and when there is a new analysis while it is open.
 
         Args:
             name: the tab's.
             show: called with (analysis or None, request, *values of the inputs); gives a value for each output.
             inputs, outputs: components.
+            choosers: those of the inputs with which the visitor chooses what is shown: `show` is called then, too.
         """
 
         def shown(request: gr.Request, opened: str, analysis, *values):
@@ -47,4 +50,5 @@ class Shared:
             each = show(analysis, request, *values)
             return each if len(outputs) > 1 else each[0]
 
-        gr.on([self.opened.change, self.done.change], shown, [self.opened, self.analysis, *inputs], outputs, **QUIET)
+        events = [self.opened.change, self.done.change, *(chooser.input for chooser in choosers)]
+        gr.on(events, shown, [self.opened, self.analysis, *inputs], outputs, **QUIET)

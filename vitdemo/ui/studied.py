@@ -1,12 +1,11 @@
 """The study of explanations, as `evaluate --explain` wrote it, and how it becomes HTML."""
 
-import json
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
 from vitdemo.backbones import FUSED
-from vitdemo.ui.measured import FOLDER
+from vitdemo.ui.measured import FOLDER, document
 from vitdemo.ui.text import Say
 
 VERSION = 1
@@ -18,13 +17,8 @@ LESS_IS_BETTER = {"deletion", "random_head", "random_all", "milliseconds"}
 
 def read(collection: str, folder: Path = FOLDER) -> dict | None:
     """The study, or None where there is none of this collection or another version of the program wrote it."""
-    try:
-        data = json.loads((folder / "explanations.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(data, dict) or data.get("version") != VERSION:
-        return None
-    return data if data.get("collection", collection) == collection else None
+    data = document(folder / "explanations.json", VERSION)
+    return data if data and data["collection"] == collection else None
 
 
 def heat(data: Mapping, metric: str, colours: Mapping[str, str], say: Say) -> str:
