@@ -14,6 +14,7 @@ from tests.conftest import TINY, everything_on, paint, subject_of
 from vitdemo import faithfulness as faith
 from vitdemo.errors import Cancelled, UnknownNameError, VitdemoError
 from vitdemo.explain import Options, Subject
+from vitdemo.explain.base import single_subjects
 from vitdemo.faithfulness import curves
 from vitdemo.faithfulness.cells import smoothed
 from vitdemo.models import Models
@@ -535,6 +536,42 @@ def test_randomisation_of_nothing_correlates_perfectly_and_of_everything_does_no
         faith.randomisation(subject.models, heat, lambda models: heat_of(np.zeros((2, 2))))
 
 
+# several subjects of one picture
+
+
+@pytest.mark.parametrize("strategy", ["mean", "confidence"])
+def test_a_fusion_recalls_what_its_backbones_said(tiny, picture, strategy):
+    """The same figures as without a memory, and no backbone is asked twice about the same cells."""
+    fused = subject_of([tiny[name] for name in REQUEST.backbones], picture, strategy)
+    heats = [faith.centre_map(fused.views[0], (6, 6)), faith.random_map(fused.views[0], (6, 6), 3)]
+    settings, memory, asked = faith.Settings(grid=6), faith.Memory(), []
+    for single in single_subjects(fused):
+        judge = faith.Judge(single, settings, memory=memory)
+        assert judge.trust(heats[0]).figures() == faith.trust(single, heats[0], settings=settings).figures()
+    judge = faith.Judge(fused, settings, lambda: asked.append("judge"), memory)
+    assert not asked  # both ends and the blob were asked about
+    judge.trust(heats[0], tick=lambda: asked.append("known"))
+    assert not asked
+    found = judge.trust(heats[1], tick=lambda: asked.append("new")).figures()
+    assert asked
+    expected = faith.trust(fused, heats[1], settings=settings).figures()
+    assert found["score"] == pytest.approx(expected["score"], abs=1e-6)
+    assert found["chance"]["sd"] == pytest.approx(expected["chance"]["sd"], abs=1e-6)
+
+
+def test_backbones_that_saw_different_parts_are_asked_anew(tiny, picture):
+    """What one says of its own cells is no answer to the question what it says of a fusion's."""
+    subject = subject_of([tiny[name] for name in REQUEST.backbones], picture)
+    half = View((0.0, 0.0, 40.0, 60.0), subject.views[0].picture)
+    subject = replace(subject, views=(subject.views[0], half))
+    settings, memory = faith.Settings(grid=6), faith.Memory()
+    heat = faith.random_map(subject.views[0], (6, 6), 3)
+    for single in single_subjects(subject):
+        faith.Judge(single, settings, memory=memory).trust(heat)
+    found, expected = (faith.Judge(subject, settings, memory=one).trust(heat) for one in (memory, None))
+    assert found.score == pytest.approx(expected.score, abs=1e-6)
+
+
 # in an analysis
 
 
@@ -554,7 +591,9 @@ def test_an_analysis_judges_every_map_on_request(catalogue, picture):
     shares = [one.done for one in said]
     assert shares == sorted(shares) and shares[-1] < 1
     judged = dict.fromkeys((one.subject, one.method) for one in said if one.stage == "judging")
-    assert list(judged) == [(name, method) for name, each in analysis.trust.items() for method in each]
+    assert set(judged) == {(name, method) for name, each in analysis.trust.items() for method in each}
+    (early,) = [one.analysis for one in said if one.stage == "explained"]  # maps are there before they are judged
+    assert early.maps == analysis.maps and early.seconds == analysis.seconds and not early.trust
     assert {one.message for one in said} >= {"judging occlusion of fused", "rollout of vit"}
     # by another route
     with models.use(catalogue.get("tiny", REQUEST.backbones)) as loaded:

@@ -337,6 +337,27 @@ def test_partial_answer_comes_before_the_maps(page, file):
     assert first_answer < first_map
 
 
+def test_maps_are_there_before_they_are_judged(page, file):
+    changes = [dict(zip(RESULTS, change, strict=True)) for change in run(page, file, values=quick(trust=True))]
+    drawn = [change for change in changes if isinstance(change["maps"], str)]
+    assert ['class="trust"' in change["maps"] for change in drawn] == [False, True]
+    assert "how far to believe them" in drawn[0]["status"] and drawn[1]["status"] == ""
+    assert [isinstance(change["done"], str) for change in drawn] == [True, False]  # to other tabs this is no news
+    assert drawn[0]["analysis"].seconds == drawn[1]["analysis"].seconds
+
+
+def test_whoever_comes_while_a_sample_is_judged_sees_its_maps_at_once(page):
+    path = str(page.samples["tiny"]["one"])
+    first = run(page, path, "one", values=quick(trust=True))
+    early = next(change for change in first if isinstance(change[RESULTS.index("maps")], str))
+    first.close()  # gone before the maps were judged
+    page._remember(("one", early[RESULTS.index("analysis")].request), early[RESULTS.index("analysis")])
+    changes = list(run(page, path, "one", values=quick(trust=True)))
+    maps = [change[RESULTS.index("maps")] for change in changes]
+    assert maps[0] == early[RESULTS.index("maps")]
+    assert 'class="trust"' in next(each for each in reversed(maps) if isinstance(each, str))
+
+
 @pytest.mark.parametrize(
     ("picture", "values", "words"),
     [

@@ -14,7 +14,7 @@ from vitdemo.backbones import FUSED, Backbone, Catalogue
 from vitdemo.errors import NotOfferedError, UnknownNameError, VitdemoError
 from vitdemo.explain import EXPLANATIONS, Options, Subject, explain, fused_subject
 from vitdemo.explain.attention import layout
-from vitdemo.faithfulness import Judge, Settings, Trust
+from vitdemo.faithfulness import Judge, Memory, Settings, Trust
 from vitdemo.fusion import FUSIONS, FusedModel, evidence_of, fuse, pairwise_divergence
 from vitdemo.models import Model, Models, labels_of
 from vitdemo.predict import predict
@@ -38,9 +38,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the work is. `analysis` holds what is known so far, once, when the predictions are there."""
+    """How far the work is. `analysis` holds what is known so far, once when the predictions are there and, if maps are
+    judged, once more when the maps are."""
 
-    # "loading" (up to the predictions), "waiting" (for others), "fetching", "predicted", "explaining" or "judging"
+    # "loading" (up to the predictions), "waiting" (for others), "fetching", "predicted", "explaining", "explained" or
+    # "judging"
     stage: str
     done: float  # 0..1 of the whole work
     analysis: "Analysis | None" = None
@@ -72,7 +74,7 @@ class Analysis:
     target: int
     maps: Mapping[str, Mapping[str, Heat | NotOffered]]  # FUSED or a backbone's name, then the explanation's name
     device: str
-    seconds: float
+    seconds: float  # until the maps were there: what judges them afterwards is not counted
     trust: Mapping[str, Mapping[str, Trust]] = field(default_factory=dict)  # of each map there is, where it was asked
     against: int | None = None  # the class that the target is compared with
 
@@ -186,11 +188,11 @@ def analyse(
         )
         report(Progress("predicted", 0.1, analysis))
         subjects = subjects_of(loaded, seen, picture, request.fusion, fused.weights, target, against)
-        analysis = _explain_all(analysis, subjects, report)
-        if request.trust:
-            mask = (masks or {}).get(labels[target])
-            analysis = replace(analysis, trust=_judge_all(analysis, subjects, mask, report))
-        return replace(analysis, seconds=time.perf_counter() - began)
+        analysis = replace(_explain_all(analysis, subjects, report), seconds=time.perf_counter() - began)
+        if not request.trust:
+            return analysis
+        report(Progress("explained", 0.5, analysis))
+        return replace(analysis, trust=_judge_all(analysis, subjects, (masks or {}).get(labels[target]), report))
 
 
 def check(request: Request, catalogue: Catalogue) -> list[Backbone]:
@@ -287,11 +289,12 @@ def _judge_all(
     mask: np.ndarray | None,
     report: Callable[[Progress], None],
 ) -> dict[str, dict[str, Trust]]:
-    """Every map that there is, judged beside the random maps of its subject."""
+    """Every map that there is, judged beside the random maps of its subject; the fused model last, which then recalls
+    what its backbones said."""
     options = analysis.request.options
-    settings = Settings(batch=options.batch, seed=options.seed)
+    settings, memory = Settings(batch=options.batch, seed=options.seed), Memory()
     trust: dict[str, dict[str, Trust]] = {name: {} for name in subjects}
-    for index, (name, subject) in enumerate(subjects.items()):
+    for index, (name, subject) in enumerate(reversed(subjects.items())):
         maps = {method: heat for method, heat in analysis.maps[name].items() if isinstance(heat, Heat)}
         judge = None
         for number, (method, heat) in enumerate(maps.items()):
@@ -299,6 +302,6 @@ def _judge_all(
             now = Progress("judging", done, subject=name, method=method)
             report(now)
             tick = partial(report, now)
-            judge = judge or Judge(subject, settings, tick)
+            judge = judge or Judge(subject, settings, tick, memory)
             trust[name][method] = judge.trust(heat, mask, tick)
     return trust

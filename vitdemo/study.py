@@ -84,16 +84,16 @@ class Plan:
     """What a study does. Two studies of the same plan, backbones and versions give the same figures, times aside."""
 
     pictures: int = 200  # drawn with one flower, and as many with two
-    photographs: int = 12  # at most, where there is a folder of them
-    costly: int = 12  # pictures of each kind about which slow methods are asked
-    curves: int = 12  # pictures with one flower whose deletion and insertion are measured; photographs all
-    randomised: int = 6  # pictures with one flower for which weights are randomised, of single backbones
+    photographs: int = 48  # at most, where there is a folder of them
+    costly: int = 24  # pictures of each kind about which slow methods are asked
+    curves: int = 24  # pictures with one flower whose deletion and insertion are measured; photographs all
+    randomised: int = 12  # pictures with one flower for which weights are randomised, of single backbones
     seed: int = 0
     size: int = 160  # of a drawn picture, in pixels
     fusion: str = "mean"
     methods: tuple[str, ...] = METHODS
     options: Options = field(default_factory=quick)
-    measure: Settings = field(default_factory=lambda: Settings(batch=32))
+    measure: Settings = field(default_factory=lambda: Settings(steps=8, random=8, batch=32))
 
     def __post_init__(self):
         for name in ("pictures", "photographs", "costly", "curves", "randomised", "seed"):

@@ -13,7 +13,7 @@ subject saw, numbered row by row; for a fusion the cells lie on the picture, so 
 at once. Masks are (H, W) bool over the whole picture, of any resolution.
 """
 
-from vitdemo.faithfulness.cells import Cells, Settings, centre_map, random_map
+from vitdemo.faithfulness.cells import Cells, Memory, Settings, centre_map, random_map
 from vitdemo.faithfulness.curves import BETTER, LIKE, WORSE, Curve, Floor, Judge, Pair, Trust, passes, trust
 from vitdemo.faithfulness.masks import energy, peak, points_at
 from vitdemo.faithfulness.metrics import Infidelity, infidelity, sensitivity
@@ -29,6 +29,7 @@ __all__ = [
     "Floor",
     "Infidelity",
     "Judge",
+    "Memory",
     "Pair",
     "Randomisation",
     "Settings",

@@ -1,5 +1,7 @@
 """A subject's picture in cells that can be hidden, and the maps that know nothing of it."""
 
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -20,8 +22,8 @@ class Settings:
     """How faithfulness is measured: the same for all maps that are compared."""
 
     grid: int = 14  # cells along the long side
-    steps: int = 8  # forward passes of one curve, besides its two ends, which all curves share; an even number
-    random: int = 8  # random maps; each counts twice, with its mirror image (see `curves.Floor`)
+    steps: int = 6  # forward passes of one curve, besides its two ends, which all curves share; an even number
+    random: int = 6  # random maps; each counts twice, with its mirror image (see `curves.Floor`)
     fill: str = "blurred"  # what a hidden cell looks like, in `explain.BASELINES`
     batch: int = 16  # pictures in one forward pass
     seed: int = 0  # of the random maps and of the order of equal cells
@@ -41,6 +43,31 @@ class Settings:
             raise VitdemoError(f"steps is {self.steps}; allowed: an even number, so that a curve can be turned round.")
 
 
+class Memory:
+    """What backbones said of one picture with some of its cells hidden: a fusion that hides the same cells, as it does
+    wherever its backbones saw the same part, need not ask them again. What a hidden cell looks like stays the same."""
+
+    def __init__(self):
+        self._said: dict[tuple, tuple[torch.Tensor, ...]] = {}
+
+    def recall(
+        self,
+        keys: Sequence[tuple],
+        ask: Callable[[list[int]], tuple[torch.Tensor, ...]],
+    ) -> tuple[torch.Tensor, ...]:
+        """What was said of B choices of cells, B rows in each tensor.
+
+        Args:
+            keys: B, each naming a backbone, what is wanted of it, and the choice.
+            ask: given the numbers of those that nobody has asked about yet, what is said of them, a row for each.
+        """
+        new = [index for index, key in enumerate(keys) if key not in self._said]
+        if new:
+            rows = zip(*ask(new), strict=True)
+            self._said |= {keys[index]: row for index, row in zip(new, rows, strict=True)}
+        return tuple(torch.stack(each) for each in zip(*(self._said[key] for key in keys), strict=True))
+
+
 class Cells:
     """What a subject saw, cut into n cells; asks for the target's probability when only some of them are present.
 
@@ -49,11 +76,13 @@ class Cells:
     Args:
         subject: one backbone, or several fused ones.
         settings: `grid`, `fill` and `batch` are read.
+        memory: of the subjects of one analysis, if they share one; its scorer is a `FusedModel` then.
     """
 
-    def __init__(self, subject: Subject, settings: Settings):
+    def __init__(self, subject: Subject, settings: Settings, memory: Memory | None = None):
         self.subject = subject
         self.batch = settings.batch
+        self.memory = memory
         self.view: View = union(subject.views)
         self.shape = canvas_shape(self.view.size, settings.grid)  # (rows, columns)
         self._blank = [BASELINES[settings.fill](x) for x in subject.pixels]
@@ -61,6 +90,7 @@ class Cells:
             torch.from_numpy(cells(view, tuple(x.shape[-2:]), self.shape, self.view)).to(x.device)
             for view, x in zip(subject.views, subject.pixels, strict=True)
         ]
+        self._where = [hashlib.sha256(index.cpu().numpy()).digest() for index in self._index]
 
     @property
     def count(self) -> int:
@@ -88,14 +118,32 @@ class Cells:
         parts = []
         for first in range(0, len(present), self.batch):
             keep = torch.from_numpy(np.ascontiguousarray(present[first : first + self.batch], dtype=bool))
-            tick()
             with torch.inference_mode():
-                inputs = (
-                    torch.where(keep.to(x.device)[:, index][:, None], x, blank)  # (b, 3, h_m, w_m)
-                    for x, blank, index in zip(self.subject.pixels, self._blank, self._index, strict=True)
-                )
-                parts.append(self.subject.score(self.subject.scorer(*inputs)).double().cpu().numpy())
+                outputs = self._asked(keep, tick) if self.memory is None else self._recalled(keep, tick)
+                parts.append(self.subject.score(outputs).double().cpu().numpy())
         return np.concatenate(parts) if parts else np.zeros(0)
+
+    def _asked(self, keep: torch.Tensor, tick: Tick) -> torch.Tensor:
+        tick()
+        return self.subject.scorer(*(self._hidden(index, keep) for index in range(len(self.subject.pixels))))
+
+    def _recalled(self, keep: torch.Tensor, tick: Tick) -> torch.Tensor:
+        scorer, said = self.subject.scorer, []
+        choices = [choice.tobytes() for choice in np.packbits(keep.numpy(), axis=1)]
+        for index, model in enumerate(self.subject.models):
+
+            def ask(new: list[int], index=index) -> tuple[torch.Tensor, ...]:
+                tick()
+                return scorer.ask(index, self._hidden(index, keep[new]))
+
+            about = (model.backbone.name, scorer.fusion.needs, self._where[index])
+            said.append(self.memory.recall([(*about, choice) for choice in choices], ask))
+        return scorer.combine(said)
+
+    def _hidden(self, index: int, keep: torch.Tensor) -> torch.Tensor:
+        """(b, 3, h_m, w_m): one backbone's input, for (b, n) choices of cells."""
+        x = self.subject.pixels[index]
+        return torch.where(keep.to(x.device)[:, self._index[index]][:, None], x, self._blank[index])
 
 
 def smoothed(values: np.ndarray, sigma: float) -> np.ndarray:

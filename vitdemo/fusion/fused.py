@@ -13,7 +13,7 @@ from vitdemo.fusion import records
 from vitdemo.fusion.agreement import agreement
 from vitdemo.fusion.strategies import FUSIONS, Fusion
 from vitdemo.fusion.votes import Votes, votes_of
-from vitdemo.models import Model, Network, labels_of
+from vitdemo.models import Model, labels_of
 from vitdemo.types import Evidence, Fused, Prediction
 
 
@@ -113,7 +113,17 @@ class FusedModel(nn.Module):
 
     def forward(self, *pixels: torch.Tensor) -> torch.Tensor:
         """M tensors (B, 3, h_m, w_m) in 0..1 to fused probabilities (B, K), one pass for each backbone."""
-        said = [self._ask(network, x) for network, x in zip(self.networks, pixels, strict=True)]
+        return self.combine([self.ask(index, x) for index, x in enumerate(pixels)])
+
+    def ask(self, index: int, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """What the fusion needs of one backbone: (B, 3, h, w) to its logits (B, K), and its features or stages."""
+        network = self.networks[index]
+        if self.fusion.needs == "stages":
+            return network.embed_stages(pixels)
+        return network.embed(pixels) if self.fusion.needs == "features" else (network(pixels),)
+
+    def combine(self, said: Sequence[tuple[torch.Tensor, ...]]) -> torch.Tensor:
+        """What `ask` gave for each of the M backbones, to fused probabilities (B, K)."""
         logits = [logits / warmth for (logits, *_), warmth in zip(said, self.temperatures, strict=True)]
         votes = Votes(
             torch.softmax(torch.stack([_fine(each) for each in logits]), dim=-1),
@@ -121,11 +131,6 @@ class FusedModel(nn.Module):
             stages=tuple(_fine(each[2]) for each in said if self.fusion.needs == "stages"),
         )
         return self.fusion.combine(votes, self.evidence)[0].to(logits[0].dtype)
-
-    def _ask(self, network: Network, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        if self.fusion.needs == "stages":
-            return network.embed_stages(pixels)
-        return network.embed(pixels) if self.fusion.needs == "features" else (network(pixels),)
 
 
 def _fine(values: torch.Tensor) -> torch.Tensor:

@@ -20,8 +20,6 @@ from vitdemo import images, result
 from vitdemo.backbones import Backbone, Catalogue, default_catalogue
 from vitdemo.errors import Cancelled, VitdemoError
 from vitdemo.explain import EXPLANATIONS
-from vitdemo.faithfulness import Settings
-from vitdemo.faithfulness import passes as judging
 from vitdemo.fusion import FUSIONS, evidence_of
 from vitdemo.models import Models, is_here, labels_of
 from vitdemo.pipeline import Analysis, Progress, Request, analyse, check, first_name
@@ -80,7 +78,7 @@ class Handlers:
     def start(self) -> Request:
         """The request that the page opens with."""
         collection = self.catalogue.collections()[0]
-        return Request(collection, tuple(self.catalogue.suggested(collection)))
+        return Request(collection, tuple(self.catalogue.suggested(collection)), trust=True)
 
     def names(self, collection: str) -> list[str]:
         return [row.name for row in self.catalogue.members(collection)]
@@ -176,8 +174,14 @@ class Handlers:
             return
         wanted = self.start()
         for name, path in list(self.samples.get(wanted.collection, {}).items())[:1]:
+            key, masks = (name, wanted), self.masks(wanted.collection, name)
+
+            def remember(now: Progress, key=key) -> None:
+                if now.stage == "explained":
+                    self._remember(key, now.analysis)
+
             with self._gate:
-                self._remember((name, wanted), analyse(images.load(path), wanted, self.catalogue, self.models))
+                self._remember(key, analyse(images.load(path), wanted, self.catalogue, self.models, remember, masks))
 
     def run(self, request: gr.Request, picture, sample, scale, colours, last, *values) -> Iterator[list]:
         """Analyses and shows; what was there before stays until there is something new."""
@@ -190,12 +194,14 @@ class Handlers:
         try:
             wanted, rows = self._wanted(values)
             key = (sample, wanted)
-            if sample and key in self._opened:
-                yield self._shown(self._opened[key], sample, scale, colours, say, spoken)
+            known = self._opened.get(key) if sample else None
+            if known:
+                yield self._shown(known, sample, scale, colours, say, spoken)
+            if _whole(known):
                 return
 
             def work(report):
-                if sample and key in self._opened:  # another visitor has just had it analysed
+                if sample and _whole(self._opened.get(key)):  # another visitor has just had it analysed
                     return self._opened[key]
                 loaded, masks = images.load(picture), self.masks(wanted.collection, sample) if wanted.trust else None
                 return self.entrance(analysed, loaded, wanted, self.catalogue, masks, rows=rows, report=report)
@@ -203,12 +209,15 @@ class Handlers:
             run = self._runs[request.session_hash] = Run(work, self._gate)
             yield changes(status=render.working(Progress("queued", 0.0), say))
             for now in run.watch():
-                if isinstance(now, Progress):
+                if not isinstance(now, Progress):
+                    self._remember(key, now)
+                    yield self._shown(now, sample, scale, colours, say, spoken, news=not known)
+                elif now.stage == "explained":
+                    known = now.analysis
+                    yield self._shown(known, sample, scale, colours, say, spoken, render.working(now, say))
+                else:
                     answer = self._answer(now.analysis, sample, say) if now.analysis else gr.skip()
                     yield changes(status=render.working(now, say), answer=answer)
-                else:
-                    self._remember(key, now)
-                    yield self._shown(now, sample, scale, colours, say, spoken)
         except Cancelled:
             yield changes(status=render.notice(say("cancelled")))
         except VitdemoError as error:
@@ -269,15 +278,26 @@ class Handlers:
         """Each backbone's colour, the same everywhere on the page."""
         return render.colours_of(self.names(analysis.request.collection))
 
-    def _shown(self, analysis: Analysis, sample: str, scale: str, colours: str, say: Say, spoken: str) -> list:
+    def _shown(
+        self,
+        analysis: Analysis,
+        sample: str,
+        scale: str,
+        colours: str,
+        say: Say,
+        spoken: str,
+        status: str = "",
+        news: bool = True,
+    ) -> list:
+        """An analysis on the page. It is news to the other tabs unless its maps alone have been judged since."""
         return changes(
-            status="",
+            status=status,
             answer=self._answer(analysis, sample, say),
             maps=render.maps(analysis, say, spoken, self.colours(analysis), scale, colours),
             analysis=analysis,
             analyse=gr.update(value=say("analyse")),
             query=permalink.to_query(analysis.request, sample),
-            done=secrets.token_hex(4),
+            done=secrets.token_hex(4) if news else gr.skip(),
         )
 
     def cancel(self, request: gr.Request) -> str:
@@ -354,15 +374,18 @@ class Handlers:
         return list(permalink.display_of(request.query_params))
 
 
+def _whole(analysis: Analysis | None) -> bool:
+    """Whether there is an analysis, and its maps have been judged if that was wanted."""
+    return analysis is not None and bool(analysis.trust or not analysis.request.trust)
+
+
 def _cost(request: Request, rows) -> float:
-    """What a request costs, in passes times weights: enough to compare two requests."""
+    """What a request costs until its maps are there, in passes times weights: enough to compare two requests."""
     passes = 1
     for name in request.explanations:
         method = EXPLANATIONS.get(name)
         forward, backward = method.passes(request.options), method.backward(request.options)
         passes += 2 * (forward + 2 * backward)  # going back takes about twice as long
-    if request.trust and request.explanations:
-        passes += 2 * judging(Settings(), len(request.explanations))  # of each backbone, and of it in the fusion
     return passes * sum(row.parameters for row in rows)
 
 

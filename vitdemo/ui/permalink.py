@@ -24,8 +24,7 @@ def to_query(request: Request, sample: str = "") -> str:
     for field in fields(Options):
         if getattr(request.options, field.name) != getattr(usual, field.name):
             pairs[field.name] = getattr(request.options, field.name)
-    if request.trust:
-        pairs["trust"] = "1"
+    pairs["trust"] = "1" if request.trust else "0"
     return urlencode(pairs | ({"sample": sample} if sample else {}), safe=",")
 
 
@@ -58,10 +57,10 @@ def from_query(
     for field in fields(Options):
         if field.name in query:
             request = _tried(request, {field.name: query[field.name]}, catalogue, ignored)
-    if query.get("trust", "0") in TRUST:
-        request = replace(request, trust=TRUST[query.get("trust", "0")])
-    else:
+    if query.get("trust", "1") not in TRUST:
         ignored.append("trust")
+    elif "trust" in query:
+        request = replace(request, trust=TRUST[query["trust"]])
     sample = query.get("sample", "")
     if sample and sample not in samples:
         ignored.append("sample")
