@@ -1,5 +1,7 @@
 """The lesson without a browser: words, settings, drawings."""
 
+import base64
+import io
 import json
 import re
 import string
@@ -9,10 +11,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from vitdemo.backbones import default_catalogue
 from vitdemo.pipeline import Request
-from vitdemo.ui import learn, permalink
+from vitdemo.ui import learn, measured, permalink
 from vitdemo.ui.learn import LESSON, SPOKEN
 from vitdemo.ui.page import TABS
 
@@ -67,7 +70,7 @@ def test_every_step_has_all_its_words_in_every_language():
             assert ("question" in words) == ("answer" in words)
 
 
-@pytest.mark.parametrize("part", ["GLOSSARY", "WORDS", "DRAWING"])
+@pytest.mark.parametrize("part", ["GLOSSARY", "WORDS", "DRAWING", "UNLABELLED"])
 def test_no_word_is_missing_in_a_language(part):
     english, *others = (getattr(spoken, part) for spoken in SPOKEN.values())
     for other in others:
@@ -145,6 +148,24 @@ def test_the_lesson_is_whole(page):
     assert whole["data-sample"].startswith("data:image/jpeg;base64,") and len(whole["data-sample"]) < 40_000
     ids = [attributes["id"] for _, attributes in parsed.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
+
+
+def test_learning_without_labels_says_what_was_measured(page):
+    spoken, parsed = page
+    (picture,) = [attributes for tag, attributes in parsed.tags if tag == "img"]
+    data = base64.b64decode(picture["src"].removeprefix("data:image/webp;base64,"))
+    with Image.open(io.BytesIO(data)) as sheet:
+        assert (str(sheet.width), str(sheet.height)) == (picture["width"], picture["height"])
+    assert picture["alt"] == SPOKEN[spoken].UNLABELLED["alt"]
+    figures = measured.read("flowers")
+    share = {name: f"{100 * figures['backbones'][name]['top1']['value']:.1f} %" for name in ("vit", "vit_mae")}
+    assert all(text in parsed.text for text in (*share.values(), f"{figures['pictures']} "))
+    rows = {name: {"top1": {"value": value}} for name, value in (("vit", 0.25), ("vit_mae", 0.5))}
+    made_up = learn.unlabelled(spoken, {"pictures": 31, "backbones": rows})
+    assert all(text in made_up for text in ("25.0 %", "50.0 %", "31"))
+    for unmeasured in (None, {"pictures": 31, "backbones": {"vit": rows["vit"]}}):
+        without = learn.unlabelled(spoken, unmeasured)
+        assert SPOKEN[spoken].UNLABELLED["honest"][:9] in without and "%" not in without.split("<figure>")[0]
 
 
 NO_MODEL = """

@@ -18,6 +18,7 @@ from vitdemo.errors import UnknownNameError, VitdemoError, WeightsError
 from vitdemo.training import data, formula, instance, masked, pretrain, train
 from vitdemo.training.recipes import RECIPES
 
+ROOT = Path(__file__).parents[1]
 SMALL = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 2}  # 16 patches of 192 values
 
 
@@ -352,6 +353,45 @@ def test_the_command_line_writes_weights_and_a_figure(pictures, tmp_path, monkey
     assert pretrain.figure(small("formula"), pictures, tmp_path).size == (10 * 128, 4 * 128)
 
 
+def test_a_figure_of_the_drawn_samples_shows_them_and_no_picture_of_the_folder(pictures, tmp_path, monkeypatch):
+    """Its last column is the samples as they are, whatever the weights; the first hides three quarters of each."""
+    monkeypatch.setitem(pretrain.PRETRAININGS, "mae", small("mae"))
+    where = ["--data", str(pictures), "--out", str(tmp_path), "--epochs", "1"]
+    assert pretrain.main(["mae", *where, "--figure", str(tmp_path / "mae.png"), "--samples"]) == 0
+    assert_of_samples(tmp_path / "mae.png", 32, 8, lost=0.5)
+
+
+def test_the_shipped_figure_is_of_the_drawn_samples():
+    """The file that the page shows is no photograph, and small enough to travel with it."""
+    arguments, path = pretrain.MAE.arguments, ROOT / "assets" / "results" / "mae.webp"
+    assert_of_samples(path, arguments["img_size"], arguments.get("patch_size", 16), lost=4)
+    assert path.stat().st_size < 200_000
+
+
+def assert_of_samples(path: Path, side: int, patch: int, lost: float) -> None:
+    """A sheet of masked, reconstructed, original: of drawn samples of `side` pixels with patches of `patch`, doubled.
+
+    `lost` is what the file's format may change, as a mean over pixels, of 255.
+    """
+    samples = pretrain.centre_views(pretrain.sample_pictures(), side).permute(0, 2, 3, 1).numpy().astype(int)
+    assert len(samples) == 6
+    with Image.open(path) as sheet:
+        pixels = np.asarray(sheet.convert("RGB")).astype(int)[::2, ::2]
+    step = side + masked.GAP // 2
+    assert pixels.shape == (6 * step - masked.GAP // 2, 3 * step - masked.GAP // 2, 3)
+    for row, sample in enumerate(samples):
+        hidden, guessed, original = (
+            pixels[row * step : row * step + side, column * step : column * step + side] for column in range(3)
+        )
+        assert np.abs(original - sample).mean() <= lost
+        n = side // patch
+        inner = hidden.reshape(n, patch, n, patch, 3)[:, 2:-2, :, 2:-2]  # the edges bleed into their neighbours
+        grey = np.abs(inner - masked.GREY).max((1, 3, 4)) < 12
+        assert grey.sum() == round(0.75 * n * n)
+        seen = ~grey.repeat(patch, 0).repeat(patch, 1)
+        assert np.abs(guessed - sample)[seen].mean() <= 1.5 * lost < np.abs(guessed - sample)[~seen].mean()
+
+
 def test_train_runs_pre_trainings_too(pictures, tmp_path, monkeypatch):
     monkeypatch.setitem(pretrain.PRETRAININGS, "mae", small("mae"))
     tensors = load_file(train("mae", pictures, tmp_path, epochs=1, seed=2))
@@ -374,3 +414,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence(pictures, tmp_path, capsys):
         pretrain.figure(small("instance"), pictures, tmp_path)
     assert pretrain.main(["mae", "--data", str(tmp_path), "--out", str(tmp_path)]) == 2
     assert "Expected pictures" in capsys.readouterr().err
+    figures = {"instance": ("a.png", "can be drawn"), "mae": ("a.gif", "allowed: .png, .webp")}
+    for name, (file, words) in figures.items():  # before anything is read or learned
+        assert pretrain.main([name, "--data", str(tmp_path), "--out", str(tmp_path), "--figure", file]) == 2
+        assert words in capsys.readouterr().err

@@ -12,6 +12,9 @@ and so does another pre-training.
 | instance | train/ | which of the pictures it is | `instance` |
 | formula | nothing but formulas | which of the formulas drew it | `formula`, `instance` |
 
+With `--figure FILE`, what came of it is drawn afterwards; `--samples` takes the project's drawings for that in place of
+pictures of val/. The page shows one, assets/results/mae.webp. A pre-training that has ended is only exported again.
+
 One loop for all of them: AdamW, linear warm-up and cosine decay, random views. Checkpoint and log as in `supervised`;
 all randomness comes from (seed, epoch), so a resumed training is that of an uninterrupted one.
 """
@@ -38,6 +41,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from vitdemo.errors import UnknownNameError, VitdemoError, WeightsError
+from vitdemo.samples import shipped
 from vitdemo.training import data, formula, instance, masked
 from vitdemo.training.data import Augmentation, Pictures
 from vitdemo.training.recipes import VIT
@@ -47,6 +51,10 @@ from vitdemo.training.supervised import autocast
 MEASURED_EVERY = 10  # epochs
 MEASURED = 400  # pictures, at most, on which a classifier of instances or formulas is measured
 HELD_OUT = 10**6  # number of the first instance of a formula that is measured on: no epoch gets as far
+FORMATS = {  # of figures: Pillow's settings; at this quality a colour is off by 1.3 of 255 on average
+    ".png": {"format": "PNG"},
+    ".webp": {"format": "WEBP", "quality": 95, "method": 6},
+}
 MILD = Augmentation(
     scale=(0.3, 1.0), rotation_probability=0.0, jitter=0.2, erasing=0.0, mixing_probability=0.0, smoothing=0.0
 )
@@ -404,39 +412,67 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, metavar="N", help="of everything random; the pre-training's own")
     parser.add_argument("--fresh", action="store_true", help="start over, even if a checkpoint is in --out")
     parser.add_argument(
-        "--figure", type=Path, metavar="FILE", help="afterwards: a PNG of reconstructions, or of formulas"
+        "--figure", type=Path, metavar="FILE", help="afterwards: a PNG or WebP of reconstructions, or of formulas"
+    )
+    parser.add_argument(
+        "--samples", action="store_true", help="the figure is of the project's drawn samples, not of pictures of val/"
     )
     args = parser.parse_args(argv)
     try:
+        if args.figure:
+            check_figure(args.name, args.figure)  # now, and not after the training
         print(pretrain(args.name, args.data, args.out, args.epochs, not args.fresh, args.device, args.seed))
         if args.figure:
-            figure(PRETRAININGS[args.name], args.data, args.out).save(args.figure, "PNG")
+            sheet = figure(PRETRAININGS[args.name], None if args.samples else args.data, args.out)
+            sheet.save(args.figure, **FORMATS[args.figure.suffix.lower()])
     except VitdemoError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
 
 
-def figure(chosen: Pretraining, folder: Path, out: Path, rows: int = 4) -> Image.Image:
+def check_figure(name: str, path: Path) -> None:
+    """Raises VitdemoError where a pre-training has nothing to draw, or for a file of another kind than `FORMATS`."""
+    drawn = sorted(one.name for one in PRETRAININGS.values() if one.method in (*masked.DECODERS, "formula"))
+    if name in PRETRAININGS and name not in drawn:
+        raise VitdemoError(f"Expected a pre-training that can be drawn, got {name!r}; allowed: {drawn}.")
+    if path.suffix.lower() not in FORMATS:
+        raise VitdemoError(f"Expected the name of a picture, got {str(path)!r}; allowed: {', '.join(FORMATS)}.")
+
+
+def figure(chosen: Pretraining, folder: Path | None, out: Path, rows: int = 4) -> Image.Image:
     """What a pre-training is about, as a sheet.
 
+    Args:
+        folder: pictures are taken from FOLDER/val; None for the drawn samples with one kind of flower, all of them.
+        out: where the exported pair of a masked pre-training is.
+        rows: of pictures from a folder, or of formulas.
+
     Returns:
-        For a masked one, what the exported pair in `out` makes of pictures evenly spread over FOLDER/val; for formulas,
-        pictures by some of them.
+        For a masked one, what the exported pair makes of the pictures, which are evenly spread over FOLDER/val; for
+        formulas, pictures by some of them.
 
     Raises:
         VitdemoError: there is nothing to draw.
     """
+    check_figure(chosen.name, Path("figure.png"))
     if chosen.method == "formula":
         return formula.formula_figure(chosen.seed, rows=rows)
-    if chosen.method not in masked.DECODERS:
-        drawn = sorted(one.name for one in PRETRAININGS.values() if one.method in (*masked.DECODERS, "formula"))
-        raise VitdemoError(f"Expected a pre-training that can be drawn, got {chosen.name!r}; allowed: {drawn}.")
     pair = read_pair(chosen, out)
-    images = data.read_folder(folder / "val", chosen.short_side).images
-    some = np.linspace(0, len(images) - 1, rows + 2).astype(int)[1:-1]
+    images = sample_pictures() if folder is None else data.read_folder(folder / "val", chosen.short_side).images
+    some = range(len(images)) if folder is None else np.linspace(0, len(images) - 1, rows + 2).astype(int)[1:-1]
     views = data.normalise(centre_views([images[i] for i in some], chosen.arguments["img_size"]).float() / 255)
     return masked.reconstruction_figure(*pair, views, ratio=chosen.mask_ratio, scale=2)
+
+
+def sample_pictures() -> list[np.ndarray]:
+    """The shipped drawings with one kind of flower, each (H, W, 3) uint8."""
+    pictures = []
+    for sample in shipped():
+        if len(sample.flowers) == 1:
+            with Image.open(sample.file) as picture:
+                pictures.append(np.asarray(picture.convert("RGB")))
+    return pictures
 
 
 if __name__ == "__main__":

@@ -2,9 +2,11 @@
 
 The lesson is data (`LESSON`); its words stand in `text/lesson_en.py` and `text/lesson_zh.py` under the same keys. The
 server sends it once, with a small sample picture, and asks no network: drawings are made in the browser (`learn.js`),
-from the visitor's picture where there is one.
+from the visitor's picture where there is one. After the lesson stands what a network without labels makes of pictures
+that are mostly hidden: a file that `python -m vitdemo.training.pretrain mae --figure FILE --samples` wrote.
 """
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,13 +17,15 @@ import gradio as gr
 from PIL import Image
 
 from vitdemo.samples import FOLDER, shipped
-from vitdemo.ui import render
+from vitdemo.ui import measured, render
 from vitdemo.ui.shared import QUIET, Shared
 from vitdemo.ui.text import lesson_en, lesson_zh, speaker
 from vitdemo.ui.visitor import language
 
 SPOKEN: Mapping[str, ModuleType] = {"en": lesson_en, "zh-CN": lesson_zh}
 SAMPLE_SIDE = 256  # pixels; what the drawings work on
+RECONSTRUCTIONS = measured.FOLDER / "mae.webp"
+MASKED = "He et al. 2022, Masked Autoencoders Are Scalable Vision Learners"
 CENTRE = "29"  # token of a patch near the middle of an 8 x 8 grid, counted from 1 after the class token
 
 
@@ -165,7 +169,8 @@ def lesson(language: str) -> str:
     return (
         f'<div class="learn" data-words="{escape(json.dumps(words))}" data-sample="{sample()}">'
         f'<nav class="jumps" aria-label="{escape(spoken.WORDS["steps"])}"><ol>{jumps}</ol></nav>'
-        f'<div class="lesson">{steps}{_turning(spoken)}</div>{_glossary(spoken)}</div>'
+        f'<div class="lesson">{steps}{_turning(spoken)}</div>'
+        f"{unlabelled(language, measured.read('flowers'))}{_glossary(spoken)}</div>"
     )
 
 
@@ -210,6 +215,33 @@ def _turning(spoken: ModuleType) -> str:
         f'<div class="turning"><button type="button" data-turn="-1">{escape(words["previous"])}</button>'
         f'<progress max="{len(LESSON)}" value="1" aria-label="{escape(words["steps"])}"></progress>'
         f'<button type="button" data-turn="1">{escape(words["next"])}</button></div>'
+    )
+
+
+def unlabelled(language: str, figures: Mapping | None) -> str:
+    """What a masked pre-training made of drawn pictures, and what came of it.
+
+    Args:
+        language: a key of `SPOKEN`.
+        figures: what was measured on the flowers, as `measured.read` gives it; None leaves that sentence out.
+    """
+    words = SPOKEN[language].UNLABELLED
+    with Image.open(RECONSTRUCTIONS) as sheet:
+        width, height = sheet.size
+    source = f"data:image/webp;base64,{base64.b64encode(RECONSTRUCTIONS.read_bytes()).decode()}"
+    texts = [words["text"], words["honest"]]
+    rows = figures["backbones"] if figures else {}
+    if {"vit", "vit_mae"} <= set(rows):
+        share = {name: measured.points(rows[name]["top1"]["value"]) for name in ("vit", "vit_mae")}
+        texts.append(words["measured"].format(pictures=figures["pictures"], **share))
+    columns = "".join(f"<span>{escape(words[key])}</span>" for key in ("seen", "guessed", "whole"))
+    return (
+        f'<article class="unlabelled" aria-labelledby="learn-unlabelled">'
+        f'<h2 id="learn-unlabelled">{escape(words["title"])}</h2><div class="both"><div class="words">'
+        f"{''.join(f'<p>{escape(text)}</p>' for text in texts)}"
+        f'<p><cite lang="en">{escape(MASKED)}</cite></p></div>'
+        f'<figure><figcaption aria-hidden="true">{columns}</figcaption>'
+        f'<img src="{source}" width="{width}" height="{height}" alt="{escape(words["alt"])}"></figure></div></article>'
     )
 
 

@@ -270,6 +270,34 @@ WORDS = {
     "sample": "A sample; yours as soon as you choose one",
 }
 
+UNLABELLED = {
+    "title": "Learning without labels",
+    "text": (
+        "A network can learn from pictures that nobody has named. Three quarters of the patches are hidden, and it has "
+        "to guess what they look like from the quarter that is left. To guess well it must find out that a petal goes "
+        "on beside a petal, and where a stem is likely to run. Only afterwards is it told the names of the flowers. "
+        "In this demo vit_mae began like that."
+    ),
+    "honest": (
+        "Its guesses here are blurred: colours and strong edges run on into hidden patches, fine structure is lost, "
+        "and far from any visible patch it knows little. Two things to bear in mind: it learned from photographs, and "
+        "these are drawings; and it guesses only the pattern inside a patch, so that each patch's brightness and "
+        "contrast were taken from the real picture, which makes the guesses look better than they are."
+    ),
+    "measured": (
+        "After the names were learned too, vit_mae is right on {vit_mae} % of {pictures} test photographs; vit, the "
+        "same network without this start and trained much longer with names, on {vit} %. So the start saved time, and "
+        "did not make it better in the end."
+    ),
+    "seen": "what it sees",
+    "guessed": "what it guesses",
+    "whole": "the picture",
+    "alt": (
+        "Six drawn pictures of flowers in three columns: with three quarters of the patches hidden in grey; with these "
+        "patches guessed, in the right colours but blurred; and as they are."
+    ),
+}
+
 DRAWING = {
     "about": "Picture; arrow keys move the frame",
     "pixels": "red, green, blue of each pixel; the middle one is framed",
