@@ -605,6 +605,13 @@ REASONS = {
     " % of the difference that it explains, more than the 5 % that are let pass; integrated gradients add up": (
         " %，超过允许的 5 %；积分梯度是吻合的"
     ),
+    "GradCAM was not checked for LeViT made of convolutions": "GradCAM 尚未在由卷积构成的 LeViT 上验证",
+    "GradCAM was not checked for CrossViT with another exchange, head or cut than the published ones": (
+        "GradCAM 尚未在交换方式、分类头或裁剪与已发表版本不同的 CrossViT 上验证"
+    ),
+    "the maps of both branches are added; coarse patches are spread over the fine ones that they cover": (
+        "两条分支的热图相加；粗块按面积分给它所覆盖的细块"
+    ),
     "GradCAM was not checked for ": "GradCAM 尚未验证：",
     ": which of its layers to take, and which axis, is not settled": "（该取哪一层、哪个轴尚未确定）",
     "GradCAM needs what the last block's attention reads, and a ": "GradCAM 需要最后一个模块的注意力所读取的内容，而 ",
