@@ -1,7 +1,7 @@
 """Tiny backbones with random weights, written and loaded in the same way as the bundled ones."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from timm.layers import use_fused_attn
 from torch import nn
 from torch.nn import functional as F
 
+from tests.oracles import KEY, Agreement, compare, summed_up
 from vitdemo.attention import HEAD_FUSIONS, Recorder
 from vitdemo.backbones import Backbone, Catalogue, read_sidecar
 from vitdemo.explain import Subject, fused_subject
@@ -76,6 +77,31 @@ def write_backbone(folder: Path, name: str, labels=LABELS, collection: str = "ti
     path = folder / f"{name}.json"
     path.write_text(json.dumps(sidecar))
     return read_sidecar(path)
+
+
+@pytest.fixture
+def oracle(pytestconfig) -> Callable[..., Agreement]:
+    """`tests.oracles.compare`, for an explanation and what another source says of it; the summary tells how far they
+    differ."""
+
+    def agrees(*arguments, **bounds) -> Agreement:
+        agreement = compare(*arguments, **bounds)
+        pytestconfig.stash.setdefault(KEY, []).append(agreement)
+        return agreement
+
+    return agrees
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """The greatest difference from every oracle."""
+    lines = summed_up(terminalreporter.config.stash.get(KEY, ()))
+    if not lines:
+        return
+    heads = ("what", "against", "compared", "differs by", "allowed", "relative")
+    widths = [max(map(len, column)) for column in zip(heads, *lines, strict=True)]
+    terminalreporter.section("explanations against their oracles, at most")
+    for line in (heads, *lines):
+        terminalreporter.line("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 @pytest.fixture(scope="session")

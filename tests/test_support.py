@@ -13,7 +13,7 @@ import torch
 
 from tests.families import body, every_family, expected_matrices, pixels
 from vitdemo.attention import Layout, Recorder, gradients_of, layout_of, relevance, rollout
-from vitdemo.explain.cam import place_of
+from vitdemo.explain.cam import places_of
 
 README = Path(__file__).parents[1] / "README.md"
 MARKS = ("<!-- support -->", "<!-- /support -->")
@@ -58,7 +58,7 @@ def support(family: str) -> Support:
         layout,
         sums,
         relevant,
-        not isinstance(place_of(model), str),
+        not isinstance(places_of(model), str),
     )
 
 
