@@ -63,7 +63,7 @@ def truth() -> np.ndarray:
 # deletion and insertion
 
 
-def test_curves_of_a_linear_model_in_closed_form(truth):
+def test_curves_of_a_linear_model_in_closed_form(truth, oracle):
     judge = faith.Judge(linear(truth), NINE)
     order = np.random.default_rng(1).permutation(9)
     values = np.empty(9)
@@ -71,12 +71,13 @@ def test_curves_of_a_linear_model_in_closed_form(truth):
     (pair,) = judge.curves([heat_of(values)])
     shown = np.concatenate([[0], np.cumsum(truth[order])])
     np.testing.assert_allclose(pair.insertion.shares, SHARES)
-    np.testing.assert_allclose(pair.insertion.values, shown, atol=1e-6)
-    np.testing.assert_allclose(pair.deletion.values, truth.sum() - shown, atol=1e-6)
+    closed = "closed form of a linear model"
+    oracle("Insertion, deletion", closed, pair.insertion.values, shown, atol=1e-6)
+    oracle("Insertion, deletion", closed, pair.deletion.values, truth.sum() - shown, atol=1e-6)
     rank = np.argsort(order)  # a cell that goes at place r was there for (r + 1/2) / n of the way
-    assert pair.deletion.area == pytest.approx(truth @ (rank + 0.5) / 9, abs=1e-6)
-    assert pair.insertion.area == pytest.approx(truth @ (8.5 - rank) / 9, abs=1e-6)
-    assert pair.score == pytest.approx(truth @ (8 - 2 * rank) / 9, abs=1e-6)
+    oracle("Insertion, deletion", closed, pair.deletion.area, truth @ (rank + 0.5) / 9, atol=1e-6)
+    oracle("Insertion, deletion", closed, pair.insertion.area, truth @ (8.5 - rank) / 9, atol=1e-6)
+    oracle("Insertion, deletion", closed, pair.score, truth @ (8 - 2 * rank) / 9, atol=1e-6)
 
 
 def test_no_order_is_better_than_the_true_one(truth):
@@ -412,9 +413,9 @@ def test_a_single_loud_pixel_is_no_peak():
 # infidelity and sensitivity
 
 
-def test_infidelity_of_the_true_map_of_a_linear_model_is_nothing(truth):
+def test_infidelity_of_the_true_map_of_a_linear_model_is_nothing(truth, oracle):
     found = faith.infidelity(linear(truth), heat_of(truth), NINE)
-    assert found.value < 1e-12
+    oracle("Infidelity", "0, of the true map of a linear model", found.value, 0, atol=1e-12)
     assert found.random > 1e-3 and found.centre > 1e-3
     scaled = faith.infidelity(linear(truth), heat_of(-40 * truth), NINE)
     assert scaled.value < 1e-12  # of any scale, as Captum's `normalize` has it
@@ -449,7 +450,7 @@ def test_sensitivity_in_closed_form():
 # randomisation
 
 
-def test_rank_correlation_is_scipys():
+def test_rank_correlation_is_scipys(oracle):
     rng = np.random.default_rng(0)
     for first, second in (
         (rng.normal(size=(5, 7)), rng.normal(size=(5, 7))),
@@ -457,7 +458,7 @@ def test_rank_correlation_is_scipys():
         (np.arange(9), -(np.arange(9) ** 3)),
     ):
         expected = spearmanr(np.ravel(first), np.ravel(second)).statistic
-        assert faith.spearman(first, second) == pytest.approx(expected, abs=1e-12)
+        oracle("Rank correlation", "SciPy", faith.spearman(first, second), expected, atol=1e-12)
     assert faith.spearman(np.ones(4), np.arange(4)) is None
 
 
