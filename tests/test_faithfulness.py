@@ -447,6 +447,18 @@ def test_sensitivity_in_closed_form():
     assert found == pytest.approx(2 * faith.sensitivity(pixels, first, radius=0.05, samples=20), rel=1e-4)
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_sensitivity_asks_for_maps_of_one_picture_at_a_time(count):
+    pixels, shapes = (torch.ones(1, 3, 8, 8), torch.ones(1, 3, 4, 4))[:count], set()
+
+    def seen(inputs):
+        shapes.add(tuple(tuple(x.shape) for x in inputs))
+        return heat_of(np.arange(9))
+
+    faith.sensitivity(pixels, seen, samples=3)
+    assert shapes == {tuple(tuple(x.shape) for x in pixels)}
+
+
 # randomisation
 
 
@@ -531,8 +543,8 @@ def test_randomisation_of_nothing_correlates_perfectly_and_of_everything_does_no
 
     with pytest.raises(Cancelled):
         faith.randomisation(subject.models, heat, remake, tick=stop)
-    with pytest.raises(VitdemoError, match="because"):
-        faith.randomisation(subject.models, heat, lambda models: NotOffered("because"))
+    refused = faith.randomisation(subject.models, heat, lambda models: NotOffered("because"))
+    assert refused.correlations == (None, None)
     with pytest.raises(VitdemoError, match="expected"):
         faith.randomisation(subject.models, heat, lambda models: heat_of(np.zeros((2, 2))))
 

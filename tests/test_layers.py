@@ -21,7 +21,7 @@ FLOORS = [
     {"faithfulness"},
     {"pipeline", "evaluate", "training", "microscope", "whatif"},
     {"spaces"},
-    {"host", "result", "script", "bench", "study"},
+    {"host", "result", "script", "scrutiny", "bench", "study"},
     {"listing"},
     {"ui"},
     {"__main__", "app"},

@@ -1,6 +1,7 @@
 """The page without a browser: texts, links, rendering, handlers, cancelling."""
 
 import asyncio
+import json
 import re
 import threading
 import time
@@ -338,12 +339,36 @@ def test_partial_answer_comes_before_the_maps(page, file):
 
 
 def test_maps_are_there_before_they_are_judged(page, file):
+    assert page.start().trust  # unless a visitor wants it otherwise
     changes = [dict(zip(RESULTS, change, strict=True)) for change in run(page, file, values=quick(trust=True))]
     drawn = [change for change in changes if isinstance(change["maps"], str)]
     assert ['class="trust"' in change["maps"] for change in drawn] == [False, True]
     assert "how far to believe them" in drawn[0]["status"] and drawn[1]["status"] == ""
     assert [isinstance(change["done"], str) for change in drawn] == [True, False]  # to other tabs this is no news
     assert drawn[0]["analysis"].seconds == drawn[1]["analysis"].seconds
+
+
+def test_one_map_is_tested_further_on_demand(page, file):
+    analysis = last(run(page, file))["analysis"]
+    asked = json.dumps({"subject": "vit", "method": "rollout"})
+    *working, found = page.scrutinise(Visitor(), asked, analysis)
+    assert working and all("Testing Attention rollout: vit" in each or "Starting" in each for each in working)
+    assert found.count("<dl>") == found.count("<p>") == 4 and "+1.00" in found  # rollout does not know the head
+    assert "检验" in next(iter(list(page.scrutinise(Visitor("zh-CN"), asked, analysis))[1:-1]))
+    refused = list(page.scrutinise(Visitor(), json.dumps({"subject": "vit", "method": "lime"}), analysis))[-1]
+    assert 'role="alert"' in refused and "not asked for" in refused
+    for nothing in ("", "[]", "{}", "<"):
+        assert list(page.scrutinise(Visitor(), nothing, analysis)) == []
+    assert list(page.scrutinise(Visitor(), asked, None)) == [] and not page._runs
+
+
+def test_another_question_ends_the_first(page, file):
+    analysis = last(run(page, file))["analysis"]
+    asked = json.dumps({"subject": "vit", "method": "rollout"})
+    first = page.scrutinise(Visitor(), asked, analysis)
+    next(first)
+    assert list(page.scrutinise(Visitor(), "", analysis)) == []
+    assert not any("<dl>" in each for each in first)
 
 
 def test_whoever_comes_while_a_sample_is_judged_sees_its_maps_at_once(page):

@@ -41,8 +41,8 @@ class Progress:
     """How far the work is. `analysis` holds what is known so far, once when the predictions are there and, if maps are
     judged, once more when the maps are."""
 
-    # "loading" (up to the predictions), "waiting" (for others), "fetching", "predicted", "explaining", "explained" or
-    # "judging"
+    # "loading" (up to the predictions), "waiting" (for others), "fetching", "predicted", "explaining", "explained",
+    # "judging", or, of one map, "scrutinising"
     stage: str
     done: float  # 0..1 of the whole work
     analysis: "Analysis | None" = None
@@ -55,8 +55,8 @@ class Progress:
         """In words, such as "rollout of vit"."""
         if self.stage == "fetching":
             return f"fetching {self.subject}: {self.fetched[0] / 1e6:.0f} of {self.fetched[1] / 1e6:.0f} MB"
-        if self.stage == "judging":
-            return f"judging {self.method} of {self.subject}"
+        if self.stage in ("judging", "scrutinising"):
+            return f"{self.stage} {self.method} of {self.subject}"
         return f"{self.method} of {self.subject}" if self.stage == "explaining" else self.stage
 
 
@@ -166,7 +166,7 @@ def analyse(
         seen = []
         for index, model in enumerate(loaded):
             report(Progress("loading", 0.1 * index / len(loaded), subject=model.backbone.name))
-            seen.append(look(model, picture, request))
+            seen.append(look(model, model.pixels([picture]), request))
         predictions = tuple(prediction for prediction, _, _ in seen)
         probabilities = np.stack([prediction.probabilities for prediction in predictions])  # (M, 1, K)
         fused = fuse(request.fusion, predictions, evidence_of(rows))[0]
@@ -221,9 +221,9 @@ def _fetching(name: str, done: int, total: int) -> Progress:
 Look = tuple[Prediction, torch.Tensor, list[torch.Tensor]]
 
 
-def look(model: Model, picture: Image.Image, request: Request) -> Look:
-    """One forward pass: what the backbone says, what it saw, and its attention if that is wanted and can be used."""
-    pixels = model.pixels([picture])
+def look(model: Model, pixels: torch.Tensor, request: Request) -> Look:
+    """One forward pass over (1, 3, h, w) in 0..1: what the backbone says, what it saw, and its attention if that is
+    wanted and can be used."""
     stages = FUSIONS.get(request.fusion).needs == "stages"
     wanted = any(EXPLANATIONS.get(name).family == "attention" for name in request.explanations)
     if not wanted or isinstance(tokens := layout(model), NotOffered):

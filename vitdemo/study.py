@@ -206,7 +206,7 @@ def _subjects(
 ) -> tuple[dict[str, Subject], dict[str, np.ndarray]]:
     """What there is to explain, and what each says, (K,) probabilities."""
     request = Request(fusion=plan.fusion, explanations=plan.methods, options=plan.options)
-    looks = [look(model, picture, request) for model in models]
+    looks = [look(model, model.pixels([picture]), request) for model in models]
     predictions = tuple(prediction for prediction, *_ in looks)
     fused = fuse(plan.fusion, predictions, evidence_of([model.backbone for model in models]))[0]
     said = {

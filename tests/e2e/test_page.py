@@ -392,6 +392,14 @@ def test_judged_maps_say_in_a_word_how_far_to_believe_them(visit):
     assert "trust=1" in page.url
     page.locator("#maps button.stack").click()
     assert page.locator("#loupe .trust svg").bounding_box()["width"] > 200
+    page.locator("#loupe .further button").click()
+    page.locator("#loupe .scrutiny dl").first.wait_for()
+    assert page.locator("#loupe .scrutiny dl").count() == 4
+
+
+def test_every_map_of_an_ordinary_analysis_is_judged(visit):
+    page = visit("?trust=1")
+    assert page.locator("#maps .trust").count() == page.locator("#maps button.stack").count() > 0
 
 
 # For everybody

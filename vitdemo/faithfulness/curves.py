@@ -175,8 +175,8 @@ class Judge:
     """Judges maps of one subject against the same floors, each of which is computed when the first map asks for it.
 
     Cost, in forward passes of the subject (`Settings.steps` is S, `Settings.random` R): 2 + 2 S to make it, 2 S R for
-    each of at most three floors, and 2 S for each map: 14, 72 and 12 as the settings stand. With a memory the floors of a
-    fusion are those of its backbones, who need not be asked again where they saw the same part of the picture.
+    each of at most three floors, and 2 S for each map: 14, 72 and 12 as the settings stand. With a memory the
+    floors of a fusion cost nothing where its backbones saw the same part of the picture: they were asked already.
 
     Args:
         subject: one backbone, or several fused ones, and the class.

@@ -110,7 +110,8 @@ def sensitivity(
             each = [remake(tuple(x[i : i + 1] for x in inputs)).values.ravel() for i in range(len(inputs[0]))]
         return (torch.from_numpy(np.stack(each)),)
 
-    def noisy(inputs: tuple[torch.Tensor, ...], reach: float) -> tuple[torch.Tensor, ...]:
+    def noisy(inputs: tuple[torch.Tensor, ...] | torch.Tensor, reach: float) -> tuple[torch.Tensor, ...]:
+        inputs = inputs if isinstance(inputs, tuple) else (inputs,)  # Captum unwraps a tuple of one
         return tuple(x + reach * (2 * torch.rand(x.shape, generator=generator).to(x) - 1) for x in inputs)
 
     return float(sensitivity_max(maps, tuple(pixels), noisy, radius, samples)[0])

@@ -31,7 +31,8 @@ class Randomisation:
     """How like the first map the maps of an ever more random network are."""
 
     depths: tuple[float, ...]  # share of the parts that were random: near 0 for the head alone, 1 for everything
-    correlations: tuple[float | None, ...]  # Spearman's, -1..1, of the raw maps; None where a map is constant
+    # Spearman's, -1..1, of the raw maps; None where one is constant, or a random copy has none
+    correlations: tuple[float | None, ...]
 
 
 def parts_of(body: nn.Module) -> list[tuple[str, tuple[str, ...]]]:
@@ -104,14 +105,15 @@ def randomisation(
     Cost: one map and one copy of the weights for each depth.
 
     Raises:
-        VitdemoError: the copies have no such map, or one of another shape.
+        VitdemoError: the copies' map has another shape.
     """
     correlations = []
     for depth in depths:
         tick()
         again = remake(tuple(forgetful(model, depth, seed) for model in models))
         if isinstance(again, NotOffered):
-            raise VitdemoError(f"The map cannot be made again: {again.reason}")
+            correlations.append(None)
+            continue
         if again.values.shape != heat.values.shape:
             raise VitdemoError(f"The map made again is {again.values.shape}; expected {heat.values.shape}.")
         correlations.append(spearman(heat.values, again.values))

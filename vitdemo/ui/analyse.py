@@ -51,8 +51,14 @@ def build(shared: Shared) -> dict[str, gr.components.Component]:
         names = ("figure", "raw", "json", "report", "report_image", "script")
         takes = {name: gr.Button(say(name), size="sm", elem_id=f"take-{name}") for name in names}
         file = gr.DownloadButton("file", visible="hidden", elem_id="file")
+    asked = gr.Textbox(visible="hidden", elem_id="scrutiny-asked")
+    press = gr.Button(visible="hidden", elem_id="scrutiny-press")  # by the script, which cannot write into a textbox
+    found = gr.Textbox(visible="hidden", elem_id="scrutiny-found")
     lines = gr.Code(visible=False, language="python", label=say("script.lines"), interactive=False, elem_id="script")
 
+    press.click(None, None, asked, js="() => vitdemo.scrutinyAsked()")
+    asked.change(handlers.scrutinise, [asked, shared.analysis], found, **QUIET)
+    found.change(None, found, None, js="(html) => vitdemo.scrutinyFound(html)")
     display = [scale, colours, opacity]
     opacity.change(None, opacity, None, js=SET_OPACITY)
     gr.on([scale.input, colours.input, opacity.release], None, display, None, js=SET_DISPLAY)

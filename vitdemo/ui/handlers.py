@@ -4,6 +4,7 @@ A visitor's picture and results live in that visitor's session alone. Shared are
 samples that come with the program, which are nobody's pictures.
 """
 
+import json
 import logging
 import secrets
 import tempfile
@@ -17,7 +18,7 @@ from pathlib import Path
 import gradio as gr
 
 from vitdemo import images, result
-from vitdemo.backbones import Backbone, Catalogue, default_catalogue
+from vitdemo.backbones import FUSED, Backbone, Catalogue, default_catalogue
 from vitdemo.errors import Cancelled, VitdemoError
 from vitdemo.explain import EXPLANATIONS
 from vitdemo.fusion import FUSIONS, evidence_of
@@ -25,8 +26,9 @@ from vitdemo.models import Models, is_here, labels_of
 from vitdemo.pipeline import Analysis, Progress, Request, analyse, check, first_name
 from vitdemo.samples import FOLDER
 from vitdemo.script import script
+from vitdemo.scrutiny import Scrutiny, scrutinise
 from vitdemo.spaces import Entrance, lends
-from vitdemo.ui import permalink, pictures, render, report
+from vitdemo.ui import permalink, pictures, render, report, trust
 from vitdemo.ui.fields import controls, fusions, request_of, values_of
 from vitdemo.ui.text import Say
 from vitdemo.ui.visitor import language, say_to
@@ -43,6 +45,11 @@ KEPT_SAMPLES = 16  # analyses of samples that are kept for the next visitor
 def changes(**given) -> list:
     """The results that change, the others left as they are."""
     return [given.get(name, gr.skip()) for name in RESULTS]
+
+
+def scrutinised(models: Models, report, analysis: Analysis, name: str, method: str) -> Scrutiny:
+    """`scrutiny.scrutinise`, as work for an `Entrance`."""
+    return scrutinise(analysis, name, method, models, report)
 
 
 def analysed(models: Models, report, picture, wanted: Request, catalogue: Catalogue, masks=None) -> Analysis:
@@ -65,7 +72,7 @@ class Handlers:
         self.samples = samples
         self.entrance = Entrance(models)  # to whatever computes
         self._gate = threading.Semaphore(1)  # one analysis at a time computes; the others wait their turn
-        self._runs: dict[str, Run] = {}  # each session's running work
+        self._runs: dict[str, Run] = {}  # each session's running analysis, and its running scrutiny of a map
         self._opened: OrderedDict[tuple[str, Request], Analysis] = OrderedDict()
 
     @property
@@ -300,13 +307,52 @@ class Handlers:
             done=secrets.token_hex(4) if news else gr.skip(),
         )
 
+    def scrutinise(self, request: gr.Request, asked: str, analysis: Analysis | None) -> Iterator[str]:
+        """What the checks of one map find, as HTML: how far they are, then the figures.
+
+        Args:
+            asked: {"subject", "method"} as JSON, from the page; "" stops what goes on.
+        """
+        say, key = say_to(request), f"{request.session_hash} scrutiny"
+        self._stop_run(key)
+        try:
+            wanted = json.loads(asked)
+            name, method = str(wanted["subject"]), str(wanted["method"])
+        except (ValueError, KeyError, TypeError):
+            return
+        if analysis is None:
+            return
+        rows = [row for row in analysis.backbones if name in (FUSED, row.name)]
+        run = Run(
+            lambda report: self.entrance(scrutinised, analysis, name, method, rows=rows, report=report), self._gate
+        )
+        self._runs[key] = run
+        try:
+            for now in run.watch():
+                yield render.working(now, say) if isinstance(now, Progress) else trust.scrutiny(now, say)
+        except Cancelled:
+            return
+        except VitdemoError as error:
+            yield render.notice(str(error), "error")
+        except gr.Error as error:
+            yield render.notice(str(error.message), "error")
+        except Exception:
+            log.exception("scrutiny failed")
+            yield render.notice(say("unexpected"), "error")
+        finally:
+            if self._runs.get(key) is run:
+                del self._runs[key]
+
     def cancel(self, request: gr.Request) -> str:
         """Ends the visitor's running work; the status."""
         return render.notice(say_to(request)("cancelled")) if self._stop(request) else gr.skip()
 
     def _stop(self, request: gr.Request) -> bool:
-        """Cancels the session's run, and says whether there was one going on."""
-        run = self._runs.pop(request.session_hash, None)
+        """Cancels the session's analysis, and says whether there was one going on."""
+        return self._stop_run(request.session_hash)
+
+    def _stop_run(self, key: str) -> bool:
+        run = self._runs.pop(key, None)
         if run is None or run.over:
             return False
         run.cancel()

@@ -103,12 +103,19 @@
       link.href = canvas.toDataURL("image/png");
       link.click();
     },
+    scrutinyAsked: () => scrutiny,
+    scrutinyFound(html) {
+      const place = document.querySelector("#loupe .scrutiny");
+      if (place) place.innerHTML = html;
+    },
     copyLink() {
       navigator.clipboard ? navigator.clipboard.writeText(location.href) : window.prompt("", location.href);
     },
   };
 
-  // A click on a map shows it large, with its figures. Everything comes from the page: the server is not asked.
+  // A click on a map shows it large, with its figures, which come from the page. The server is asked for the further
+  // tests of one map alone, and the words of the question stand in `scrutiny` until a hidden button fetches them.
+  let scrutiny = "";
   const element = (tag, properties = {}, ...children) => {
     const made = Object.assign(document.createElement(tag), properties);
     made.append(...children.filter(Boolean));
@@ -126,6 +133,14 @@
     picture.style.cssText = maps.style.cssText;
     const trust = copied(cell, ".trust");
     if (trust) trust.open = true;
+    const place = element("div", { className: "scrutiny", ariaLive: "polite" });
+    const ask = () => {
+      test.disabled = true;
+      scrutiny = JSON.stringify({ subject: cell.dataset.subject, method: cell.dataset.method, at: Date.now() });
+      document.querySelector("#scrutiny-press").click();
+    };
+    const test = element("button", { type: "button", textContent: words.scrutinise, onclick: ask });
+    const further = element("div", { className: "further" }, test, element("p", { textContent: words.scrutiny }), place);
     const raw = copied(cell, ".raw");
     raw.hidden = false;
     raw.prepend(element("h3", { textContent: words.figures }));
@@ -139,10 +154,17 @@
     const dialog = element("dialog", { id: "loupe" },
       element("header", {}, element("h2", { id: "loupe-title", textContent: title }), element("div", { className: "ways" }, save, close)),
       element("p", { textContent: method.querySelector(".sentence").textContent }),
-      element("div", { className: "both" }, picture, element("div", { className: "words" }, trust, reading, raw)));
+      element("div", { className: "both" }, picture, element("div", { className: "words" }, trust, further, reading, raw)));
     dialog.setAttribute("aria-labelledby", "loupe-title");
     dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
-    dialog.addEventListener("close", () => { dialog.remove(); stack.focus(); });
+    dialog.addEventListener("close", () => {
+      if (place.querySelector(".working")) {  // nobody waits for it any more
+        scrutiny = "";
+        document.querySelector("#scrutiny-press").click();
+      }
+      dialog.remove();
+      stack.focus();
+    });
     document.querySelector(".gradio-container").append(dialog);
     dialog.showModal();
     close.focus();

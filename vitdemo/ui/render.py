@@ -136,7 +136,13 @@ def maps(analysis: Analysis, say: Say, language: str, colours: Mapping[str, str]
     style = f"--picture:url('{base}');--ratio:{analysis.picture.width}/{analysis.picture.height}"
     words = " ".join(
         f'data-{name}="{escape(say(key))}"'
-        for name, key in (("close", "loupe.close"), ("download", "loupe.download"), ("figures", "loupe.figures"))
+        for name, key in (
+            ("close", "loupe.close"),
+            ("download", "loupe.download"),
+            ("figures", "loupe.figures"),
+            ("scrutinise", "scrutiny"),
+            ("scrutiny", "scrutiny.info"),
+        )
     )
     return f'<div class="maps" style="{style}" {words}>{"".join(rows)}<p class="note">{note}</p></div>'
 
@@ -172,7 +178,8 @@ def _cell(
         layers += f'<img class="unseen" alt="" src="{uri(hatching, "WEBP", lossless=True)}">'
     judged = analysis.trust.get(name, {}).get(method)
     return (
-        f'<figure class="cell">{head}<button type="button" class="stack" aria-haspopup="dialog" '
+        f'<figure class="cell" data-subject="{escape(name)}" data-method="{method}">{head}'
+        f'<button type="button" class="stack" aria-haspopup="dialog" '
         f'title="{escape(say("enlarge"))}">{layers}</button>{_bar(heat, bounds, colour_map)}'
         f'<div class="figures">{_figures(analysis, say, heat, method)}</div>'
         f"{trust.block(judged, say) if judged else ''}{_raw(heat, say, language)}</figure>"
@@ -237,6 +244,7 @@ def working(progress: Progress, say: Say) -> str:
                      "total": f"{progress.fetched[1] / 1e6:.0f}"},
         "explaining": mapped,
         "judging": mapped,
+        "scrutinising": mapped,
     }.get(progress.stage, {})  # fmt: skip
     share = progress.fetched[0] / progress.fetched[1] if progress.fetched[1] else progress.done
     text = escape(say(f"working.{progress.stage}", **words))

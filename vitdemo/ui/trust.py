@@ -1,4 +1,5 @@
-"""How far a map can be believed, under the map: one word, both curves before those of chance, the figures on demand.
+"""How far a map can be believed, under the map: one word, both curves before those of chance, the figures on demand;
+and beside an enlarged map what further checks of it found.
 
 Curves are SVG in the colours of the text: shares of the cells run to the right, the probability upwards.
 """
@@ -7,6 +8,7 @@ from collections.abc import Sequence
 from html import escape
 
 from vitdemo.faithfulness import BETTER, LIKE, WORSE, Trust
+from vitdemo.scrutiny import Scrutiny
 from vitdemo.ui.text import Say
 
 WORDS = {BETTER: "trust.better", LIKE: "trust.like", WORSE: "trust.worse"}
@@ -43,6 +45,27 @@ def figures(trust: Trust, say: Say) -> list[tuple[str, str]]:
     if trust.pointing is not None:
         rows.append((say("trust.pointing"), say("yes" if trust.pointing else "no")))
     return rows
+
+
+def scrutiny(found: Scrutiny, say: Say) -> str:
+    """What the checks of one map found: each figure with a sentence on how to read it."""
+    wrong = found.infidelity
+    rows = [
+        ("head", _correlation(found.head, say)),
+        ("all", _correlation(found.all, say)),
+        ("infidelity", say("scrutiny.beside", map=f"{wrong.value:.3g}", random=f"{wrong.random:.3g}",
+                           centre=f"{wrong.centre:.3g}")),
+        ("sensitivity", f"{found.sensitivity:.2f}"),
+    ]  # fmt: skip
+    return "".join(
+        f"<dl><dt>{escape(say(f'scrutiny.{name}'))}</dt><dd>{escape(value)}</dd></dl>"
+        f"<p>{escape(say(f'scrutiny.{name}.reading'))}</p>"
+        for name, value in rows
+    )
+
+
+def _correlation(value: float | None, say: Say) -> str:
+    return say("scrutiny.none") if value is None else f"{value:+.2f}"
 
 
 def drawing(trust: Trust, say: Say) -> str:

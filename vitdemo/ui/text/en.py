@@ -24,7 +24,7 @@ TEXT = {
     "methods.info": "What to draw over the picture.",
     "more": "Settings of the maps",
     "trust": "Judge the maps",
-    "trust.info": "Once the maps are there, hides parts in each one's order, beside random maps: about 200 passes a backbone.",
+    "trust.info": "Then hides parts in each map's order, beside random maps: about 200 passes a backbone.",
     "trust.better": "better than chance",
     "trust.like": "like chance",
     "trust.worse": "worse than chance",
@@ -48,6 +48,24 @@ TEXT = {
     "loupe.close": "Close",
     "loupe.download": "This map (PNG)",
     "loupe.figures": "Raw figures",
+    "scrutiny": "Test this map further",
+    "scrutiny.info": "Makes the map again with forgotten weights and of pictures that hardly differ.",
+    "scrutiny.head": "Like the map after the last layer forgot",
+    "scrutiny.head.reading": "1 is the same map: then it does not depend on the class.",
+    "scrutiny.all": "Like the map after every layer forgot",
+    "scrutiny.all.reading": "Near 0 is good. Near 1 the map shows the picture, and nothing that was learned.",
+    "scrutiny.infidelity": "Error in foretelling what hiding does",
+    "scrutiny.infidelity.reading": (
+        "A random half of the picture is hidden, again and again: lower is better (infidelity). Maps that claim no "
+        "more than where to look are judged hard by it."
+    ),
+    "scrutiny.sensitivity": "Change when the picture hardly changes",
+    "scrutiny.sensitivity.reading": (
+        "0 is none, 1 as much as the map itself: lower is steadier (sensitivity). A map that never changes is steady, "
+        "too, and says nothing."
+    ),
+    "scrutiny.beside": "{map}; random {random}, middle {centre}",
+    "scrutiny.none": "no map then",
     "raw.grid": "grid",
     "raw.lowest": "lowest",
     "raw.highest": "highest",
@@ -173,6 +191,7 @@ TEXT = {
     "working.waiting": "Waiting for memory that another visitor uses",
     "working.fetching": "Fetching {subject}: {done} of {total} MB",
     "working.predicted": "Predicted; drawing the maps",
+    "working.scrutinising": "Testing {method}: {subject}",
     "working.explained": "The maps are there; checking how far to believe them",
     "working.judging": "Checking how far to believe {method}: {subject}",
     "working.explaining": "{method}: {subject}",
@@ -301,7 +320,7 @@ TEXT = {
     "attention.alone": "nothing",
     "attention.nothing": "Analyse a picture first; then every patch of it can be asked where it looks.",
     "attention.none": (
-        "None of these backbones can be asked patch by patch; tick a plain vision transformer (vit, deit, hybrid)."
+        "None of these backbones can be asked patch by patch; tick a vision transformer (vit, deit, swin, levit, …)."
     ),
     "attention.refused": "{name} is not here: {reason}.",
     "att.how": (
@@ -326,6 +345,7 @@ TEXT = {
     "att.legend": "Share of its information that the token takes from a patch; black is none.",
     "att.token": "{name} token",
     "att.patch": "the patch in row {row}, column {column}",
+    "att.patch.of": "the patch in row {row}, column {column} of {rows} × {columns}",
     "att.prefix.class": "class",
     "att.prefix.distillation": "distillation",
     "att.prefix.register": "register",
@@ -336,6 +356,10 @@ TEXT = {
     "att.size": "{layers} layers, {heads} heads, {patches} patches",
     "att.says": "{token} looks most at {patch} ({share}); {rest} goes to the tokens beside the picture.",
     "att.says.patches": "{token} looks most at {patch} ({share}).",
+    "att.says.nothing": "{token} asks nothing in this layer.",
+    "att.says.window": (
+        "Here each patch looks only inside its window, at the {count} outlined patches: nothing else can light up."
+    ),
     "att.received": "takes {share} of the attention",
     "att.overview": "Every layer and head",
     "att.overview.reading": (
@@ -353,10 +377,15 @@ TEXT = {
     "att.pause": "Pause",
     "att.film.layer": "Layer of the film",
     "att.film.is": "up to layer {layer} of {layers}",
+    "att.film.note": "Taken for granted: {note}.",
     "att.depth": "The answer, layer by layer",
     "att.depth.reading": (
         "What the last layer's head would say of each layer's tokens. It was trained for the last layer "
         "only: early rows are guesses."
+    ),
+    "att.depth.none": (
+        "What the network would answer if it ended earlier is not shown: the layers of this network hold other kinds "
+        "of tokens than its last one, and the last layer's head can read no others."
     ),
     "att.first": "First",
     "att.second": "Second",
@@ -371,6 +400,12 @@ TEXT = {
         "Choose one head (a number) to see its numbers: a mean over heads has no query of its own."
     ),
     "att.arithmetic.coming": "The numbers of this layer are on their way.",
+    "att.arithmetic.failed": "The numbers of this layer did not come; point elsewhere to ask for them again.",
+    "att.arithmetic.old": "The numbers of this layer were not fetched while its picture was the one on the page.",
+    "att.arithmetic.unvalued": (
+        "This layer mixes its heads once more before the values are taken in, so no length of a value belongs to one "
+        "head alone."
+    ),
     "att.column.patch": "Patch",
     "att.column.patch.info": "The five patches with the largest shares",
     "att.column.score": "q·k/√d",

@@ -48,6 +48,23 @@ TEXT = {
     "loupe.close": "关闭",
     "loupe.download": "这张热图（PNG）",
     "loupe.figures": "原始数值",
+    "scrutiny": "进一步检验这张热图",
+    "scrutiny.info": "用打乱了权重的网络、用几乎相同的图片，重新画这张热图。",
+    "scrutiny.head": "最后一层被打乱之后，与原热图的相似度",
+    "scrutiny.head.reading": "1 表示热图不变：那么它与类别无关。",
+    "scrutiny.all": "所有层被打乱之后，与原热图的相似度",
+    "scrutiny.all.reading": "接近 0 为好。接近 1 说明热图画的只是图片本身，而不是网络学到的东西。",
+    "scrutiny.infidelity": "预言遮住后变化的误差",
+    "scrutiny.infidelity.reading": (
+        "反复随机遮住图片的一半：误差越小越好（infidelity，失真度）。只想说明“该看哪里”的热图，用它来衡量会偏严。"
+    ),
+    "scrutiny.sensitivity": "图片几乎不变时，热图的变化",
+    "scrutiny.sensitivity.reading": (
+        "0 表示不变，1 表示变化与热图本身一样大：越小越稳定（sensitivity，敏感度）。"
+        "永远不变的热图也很稳定，却什么也没说明。"
+    ),
+    "scrutiny.beside": "{map}；随机 {random}，中央 {centre}",
+    "scrutiny.none": "那时没有热图",
     "raw.grid": "网格",
     "raw.lowest": "最小",
     "raw.highest": "最大",
@@ -177,6 +194,7 @@ TEXT = {
     "working.waiting": "正在等待其他访客占用的内存",
     "working.fetching": "正在下载 {subject}：{done} / {total} MB",
     "working.predicted": "已得出预测，正在画热图",
+    "working.scrutinising": "正在检验{method}：{subject}",
     "working.explained": "热图已画好，正在检查它们有多可信",
     "working.judging": "正在检查{method}有多可信：{subject}",
     "working.explaining": "{method}：{subject}",
@@ -286,7 +304,7 @@ TEXT = {
     "attention.beside": "并排比较",
     "attention.alone": "不比较",
     "attention.nothing": "请先分析一张图片，然后就能逐块查看它的注意力。",
-    "attention.none": "这些骨干网络都不能逐块查看；请勾选普通的视觉 Transformer（vit、deit、hybrid）。",
+    "attention.none": "这些骨干网络都不能逐块查看；请勾选视觉 Transformer（vit、deit、swin、levit 等）。",
     "attention.refused": "{name} 不在此列：{reason}。",
     "att.how": (
         "Transformer 把图片切成小块。指向其中一块（或用方向键移动）："
@@ -309,6 +327,7 @@ TEXT = {
     "att.legend": "该 token 从小块取用信息的比例；黑色为零。",
     "att.token": "{name} token",
     "att.patch": "第 {row} 行第 {column} 列的小块",
+    "att.patch.of": "{rows} × {columns} 中第 {row} 行第 {column} 列的小块",
     "att.prefix.class": "类别",
     "att.prefix.distillation": "蒸馏",
     "att.prefix.register": "寄存器",
@@ -316,6 +335,8 @@ TEXT = {
     "att.size": "{layers} 层，{heads} 个头，{patches} 个小块",
     "att.says": "{token}最关注{patch}（{share}）；另有 {rest} 给了图片以外的 token。",
     "att.says.patches": "{token}最关注{patch}（{share}）。",
+    "att.says.nothing": "{token}在这一层不提问。",
+    "att.says.window": "这里每个小块只看自己窗口内的 {count} 个小块（已勾出轮廓），其他地方不会亮起。",
     "att.received": "得到 {share} 的注意力",
     "att.overview": "所有的层和头",
     "att.overview.reading": (
@@ -331,8 +352,12 @@ TEXT = {
     "att.pause": "暂停",
     "att.film.layer": "影片的层",
     "att.film.is": "到第 {layer} 层，共 {layers} 层",
+    "att.film.note": "前提：{note}。",
     "att.depth": "逐层的答案",
     "att.depth.reading": "最后一层的分类头会怎样看待每一层的 token。它只为最后一层训练过：前面几行只是猜测。",
+    "att.depth.none": (
+        "不显示网络在更早结束时的答案：这个网络各层的 token 与最后一层的不同类，而最后一层的分类头只能读懂最后一层的。"
+    ),
     "att.first": "第一",
     "att.second": "第二",
     "att.third": "第三",
@@ -344,6 +369,9 @@ TEXT = {
     "att.arithmetic.of": "{name} 第 {layer} 层第 {head} 个头：{token}取用了什么",
     "att.arithmetic.head": "选择一个头（数字）才能看到数值：多个头的平均没有自己的查询。",
     "att.arithmetic.coming": "这一层的数值正在传来。",
+    "att.arithmetic.failed": "这一层的数值没有传来；指向别处时会再次请求。",
+    "att.arithmetic.old": "这一层的数值在它的图片还显示在页面上时没有取来。",
+    "att.arithmetic.unvalued": "这一层在取用值之前又把各个头混合了一次，所以值的长度不属于任何单独的头。",
     "att.column.patch": "小块",
     "att.column.patch.info": "比例最大的五个小块",
     "att.column.score": "q·k/√d",
@@ -639,6 +667,29 @@ REASONS = {
         "ConViT 把注意力与固定位置混合；它的展开尚未在此验证"
     ),
     "XCiT attends over channels, not over places": "XCiT 的注意力作用于通道，而不是位置",
+    "it sees the picture in two grids at once, so a place in it has no one token": (
+        "它同时用两种网格看图片，所以一个位置并不对应唯一的 token"
+    ),
+    "it mixes attention by content with attention by position, so a share has no one score": (
+        "它把按内容的注意力与按位置的注意力混合，所以一个比例并不来自唯一的得分"
+    ),
+    "several attentions run side by side in its layers, so its heads have no common numbers": (
+        "它的层里有几个并行的注意力，所以各个头没有统一的编号"
+    ),
+    "its patches are read by a query of its own in the end, which is no token": (
+        "最后读取小块的是一个单独的查询，它不是 token"
+    ),
+    "down to the tokens of its convolutional stem, no further": "只到卷积主干的 token 为止",
+    "heads are mixed once more after the softmax, which is left out because rows are signed after it": (
+        "softmax 之后各个头又混合了一次；因为混合后会有负值，这里略去"
+    ),
+    "where tokens are dropped there is no skip connection: attention alone counts": (
+        "在丢弃 token 的地方没有跳跃连接：只计注意力"
+    ),
+    "pooling is taken as the mean of the patches under it": "池化看作其下小块的平均",
+    "windows are put back where they lie": "窗口放回其所在位置",
+    "merging patches is taken as their mean": "合并小块看作它们的平均",
+    "convolutions between the layers are taken to stay in place": "层间的卷积看作停留在原位",
     ". Integrated gradients and occlusion work for every backbone.": "。积分梯度和遮挡适用于每个骨干网络。",
     "majority vote jumps from class to class, so it has no gradient; occlusion works.": (
         "多数表决会在类别之间跳变，没有梯度；可以用遮挡。"
