@@ -43,6 +43,7 @@ class Recorder(TorchFunctionMode):
             return self._attend(*args, **kwargs)
         result = func(*args, **kwargs)
         if func in _SOFTMAX and _is_attention(result, args, kwargs):
+            self._see(args[0] if args else kwargs["input"], None)
             return self._record(result)
         return result
 
@@ -59,8 +60,9 @@ class Recorder(TorchFunctionMode):
         attention = torch.softmax(scores, dim=-1)
         return F.dropout(self._record(attention), dropout_p) @ value
 
-    def _see(self, scores: torch.Tensor, value: torch.Tensor) -> None:
-        """For a recorder that keeps more than matrices: scores before the softmax (B, heads, N, M), and the values."""
+    def _see(self, scores: torch.Tensor, value: torch.Tensor | None) -> None:
+        """For a recorder that keeps more than matrices: scores before the softmax (B, heads, N, M), and the values,
+        None where the softmax is called alone."""
 
     def _record(self, attention: torch.Tensor) -> torch.Tensor:
         """Keeps what is wanted of a matrix, and returns the one with which the model goes on."""

@@ -76,8 +76,14 @@ class Layout:
         )
 
     def first(self, layers: int) -> "Layout":
-        """The same read-out after no more than the first layers of a plain stack."""
-        return replace(self, steps=self.steps[:layers])
+        """The way through the first layers that attend: read where the answer is read in the end, or, where those
+        tokens are not there yet or have not asked, by the mean of the patches that asked last."""
+        end = [index for index, step in enumerate(self.steps) if isinstance(step, Attend)][layers - 1]
+        last = self.steps[end]
+        same = last.outputs == self.steps[-1].outputs or max(self.readout) < self.prefix
+        there = same and set(self.readout) <= set(last.queries.ravel().tolist())
+        readout = self.readout if there or last.asked is None else tuple(last.asked.tokens)
+        return replace(self, steps=self.steps[: end + 1], readout=readout)
 
     def keep(self, head_fusion: str) -> Callable[[torch.Tensor], torch.Tensor] | None:
         """What a recorder has to keep for a rollout: heads fused at once, if that can be."""

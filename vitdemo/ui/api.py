@@ -8,7 +8,7 @@ import functools
 import importlib.util
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -161,15 +161,18 @@ class Api:
 
         Args:
             picture: one JPEG, PNG, WebP, GIF or BMP picture
-            backbone: a transformer in which every token can attend to every other
+            backbone: a transformer whose patches lie on one grid
             layer: from 0; -1 is the last
             head: from 0; -1 is the mean of all
-            token: from 0: the tokens beside the picture first, such as the class token, then the patches row by row
+            token: from 0: the tokens beside the picture first, such as the class token, then the patches row by row,
+                as that layer has them: the later layers of a Swin have fewer
             collection: where the backbone is
 
         Returns:
-            "weights": one for each token, which sum to 1; "prefix": names of the tokens beside the picture; "grid":
-            rows and columns of patches; for a single head the "strongest" five with their q·k/√d and the length of v.
+            "weights": one for each token, 0 outside the token's window; "prefix": names of the tokens beside the
+            picture; "grid": rows and columns of the patches that are weighed, "asked" of those that can ask, null
+            where only a token beside the picture does; for a single head the "strongest" five with their q·k/√d and
+            the length of v.
         """
         row = self.handlers.catalogue.get(collection, [backbone])[0]
         layer, head, token = (_whole(*pair) for pair in (("layer", layer), ("head", head), ("token", token)))
@@ -266,32 +269,27 @@ def attention_of(
 ) -> dict[str, Any]:
     """What one token attends to; layer -1 is the last, head `MEAN` the mean of all."""
     with models.use([row]) as (model,):
-        one = microscope.examine(model, picture)
-    layers, heads, tokens = one.attention.shape[:3]
-    layer = layers - 1 if layer == -1 else layer
-    for name, index, least, size in (
-        ("layer", layer, 0, layers),
-        ("head", head, MEAN, heads),
-        ("token", token, 0, tokens),
-    ):
-        if not least <= index < size:
-            raise VitdemoError(f"{name} is {index}; allowed: {-1 if name == 'layer' else least} to {size - 1}.")
-    weights = one.attention[layer].mean(0) if head == MEAN else one.attention[layer, head]
-    strongest = [] if head == MEAN else microscope.arithmetic(one, layer, head, token)
+        layers, layout = microscope.look(model, picture), microscope.offered(model)
+    layer = len(layers) - 1 if layer == -1 else layer
+    if not 0 <= layer < len(layers):
+        raise VitdemoError(f"layer is {layer}; allowed: -1 to {len(layers) - 1}.")
+    step, heads = layers[layer].step, layers[layer].heads
+    if not MEAN <= head < heads:
+        raise VitdemoError(f"head is {head}; allowed: {MEAN} to {heads - 1}.")
+    weights = microscope.row_of(layers, layer, None if head == MEAN else head, token)
+    strongest = [] if head == MEAN else microscope.arithmetic(layers, layer, head, token)
     return {
-        "backbone": one.name,
+        "backbone": row.name,
         "layer": layer,
         "head": head,
         "token": token,
-        "layers": layers,
+        "layers": len(layers),
         "heads": heads,
-        "prefix": list(one.prefix),
-        "grid": list(one.grid),
-        "weights": [float(weight) for weight in weights[token]],
-        "strongest": [
-            {"token": t.token, "score": t.score, "weight": t.weight, "value": t.value, "product": t.product}
-            for t in strongest
-        ],
+        "prefix": list(microscope.prefix_names(layout.prefix, len(layout.readout) == 2)),
+        "grid": list(step.seen.grid),
+        "asked": list(step.asked.grid) if step.asked else None,
+        "weights": [float(weight) for weight in weights],
+        "strongest": [asdict(term) for term in strongest],
     }
 
 

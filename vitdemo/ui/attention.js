@@ -1,13 +1,17 @@
 // The attention view: everything below happens in the browser, from one document for each backbone (microscope.pack).
 //
 // Letters: l layer, h head, q the token that looks, k the token that is looked at; all counted from 0 here and from 1 on
-// the page. A weight is byte / 255 · most[l][h]. `view` is what the person chose; `panels` are the documents side by side.
+// the page. Each layer numbers its tokens: those beside the picture first, then its patches row by row. A place is where
+// a person points, in every layer of every backbone: { k } for a token beside the picture, or { x, y }, shares of the
+// picture. `view` is what the person chose; `panels` are the documents side by side.
 (() => {
   const COLOURS = ["#E69F00", "#56B4E9", "#009E73"]; // of pinned tokens: Okabe and Ito's, apart from one another for everyone
   const STEP = 700; // milliseconds that the film shows a layer
+  const NONE = 65535; // in index maps: padding, where a window sticks out over the edge
   const quiet = matchMedia("(prefers-reduced-motion: reduce)");
-  const view = { layer: 0, head: "mean", pins: [], at: null, scale: "map", frame: null, isolated: false };
-  let panels = [], texts = {}, colours = [], timer = null, kept = null, root = null, asked = new Set(), question = "";
+  const view = { layer: 0, head: "mean", pins: [], at: null, scale: "map", frame: null, isolated: false, panel: null };
+  let panels = [], texts = {}, colours = [], timer = null, kept = null, root = null, linked = null, documents = 0;
+  let asked = new Set(), failed = new Set(), queue = [], question = "", questions = 0;
 
   // -- reading a document ---------------------------------------------------------------------------------------
 
@@ -17,94 +21,169 @@
     return new Response(stream).arrayBuffer();
   }
 
-  async function unpack(doc) {
-    const heads = doc.heads_sent ? doc.heads : 1;
-    const one = { ...doc, sent: heads, weights: new Uint8Array(await inflate(doc.attention)), layersHere: {} };
-    if (doc.arithmetic) one.terms = await unpackTerms(doc.arithmetic);
-    one.seen = new Image();
-    one.seen.src = doc.picture;
-    await one.seen.decode();
-    return one;
+  async function unpack(sent) {
+    const doc = { ...sent, id: ++documents, weights: new Uint8Array(await inflate(sent.attention)), layersHere: {} };
+    doc.steps = await Promise.all(sent.steps.map(unpackStep));
+    let start = 0;
+    doc.layers = sent.layers.map((layer) => {
+      const one = { ...layer, step: doc.steps[layer.step], start };
+      start += (doc.sent === "heads" ? one.heads : 1) * one.step.windows * one.step.queries * one.step.keys;
+      return one;
+    });
+    doc.several = new Set(doc.layers.map(({ step }) => grid(step.seen).join())).size > 1; // grids
+    if (sent.arithmetic) (await unpackTerms(sent.arithmetic, doc.layers)).forEach((terms, l) => { doc.layers[l].terms = terms; });
+    doc.seen = new Image();
+    doc.seen.src = sent.picture;
+    await doc.seen.decode();
+    return doc;
   }
 
-  async function unpackTerms(packed) {
-    const [strongest, scores, logsum, values] = await Promise.all(
-      ["strongest", "scores", "logsum", "values"].map((name) => inflate(packed[name])));
-    return { count: packed.count, strongest: new Uint16Array(strongest), scores: new Float32Array(scores),
-      logsum: new Float32Array(logsum), values: new Float32Array(values) };
+  async function unpackStep(step) { // `asks` are the tokens that ask, `keep` those that are seen, `where` the place of each that asks
+    const range = (count) => Uint16Array.from({ length: count }, (_, i) => i);
+    const read = async (name, count) => (step.maps ? new Uint16Array(await inflate(step.maps[name])) : range(count));
+    const [asks, held] = await Promise.all([read("queries", step.outputs), read("keys", step.inputs)]);
+    const where = new Int32Array(step.outputs).fill(-1);
+    asks.forEach((q, place) => { if (q !== NONE) where[q] = place; });
+    return { ...step, held, where };
   }
 
-  // The weights of one head, as [bytes, where they begin, weight of the byte 255]; null if that layer is not here yet.
-  function head(doc, l, h) {
-    const size = doc.tokens * doc.tokens;
-    if (doc.heads_sent) return [doc.weights, (l * doc.heads + h) * size, doc.most[l][h]];
-    const here = doc.layersHere[l];
-    return here ? [here.weights, h * size, here.most[h]] : null;
+  async function unpackTerms(packed, layers) { // for each layer its part of the arrays
+    const names = ["strongest", "scores", "logsum", "values"];
+    const [strongest, scores, logsum, values] = (await Promise.all(names.map((name) => inflate(packed[name]))))
+      .map((bytes, i) => (i ? new Float32Array(bytes) : new Uint16Array(bytes)));
+    let rows = 0, listed = 0, lengths = 0;
+    return layers.map(({ heads, step, strongest: count, valued }) => {
+      const more = heads * step.windows * step.queries, long = valued ? heads * step.windows * step.keys : 0;
+      const part = { count, strongest: strongest.subarray(listed, listed + more * count), scores: scores.subarray(listed, listed + more * count),
+        logsum: logsum.subarray(rows, rows + more), values: valued ? values.subarray(lengths, lengths + long) : null };
+      rows += more; listed += more * count; lengths += long;
+      return part;
+    });
   }
 
-  // How much token q takes from every token: Float32Array of N.
+  const grid = (plane) => plane.slice(1); // [rows, columns]
+
+  // Where the shares of a head begin that the token at `place` gives, as [bytes, start, share of the byte 255].
+  function head(doc, l, h, place) {
+    const { step, start } = doc.layers[l], here = doc.layersHere[l], from = (h * step.windows * step.queries + place) * step.keys;
+    return doc.sent === "heads" ? [doc.weights, start + from, doc.most[l][h]] : [here.weights, from, here.most[h]];
+  }
+
+  const complete = (doc, l) => doc.sent === "heads" || Boolean(doc.layersHere[l]);
+
+  // How much token q takes from every token before the layer: Float32Array, 0 outside its window. Heads that are not here
+  // yet are stood in for by their mean, and by nothing where that is not here either.
   function row(doc, l, h, q) {
-    const n = doc.tokens, out = new Float32Array(n);
-    if (h === "mean" && !doc.heads_sent) {
-      const start = (l * n + q) * n;
-      for (let k = 0; k < n; k++) out[k] = doc.weights[start + k] / 255 * doc.most[l][0];
-      return out;
-    }
-    const heads = typeof h === "number" ? [h] : [...Array(doc.heads).keys()];
-    const each = heads.map((i) => head(doc, l, i));
-    if (each.includes(null)) { ask(doc, l); return row(doc, l, "mean", q); }
-    out.fill(h === "min" ? Infinity : 0);
-    for (const [bytes, start, most] of each) {
-      for (let k = 0; k < n; k++) {
-        const weight = bytes[start + q * n + k] / 255 * most;
-        if (h === "max") out[k] = Math.max(out[k], weight);
-        else if (h === "min") out[k] = Math.min(out[k], weight);
-        else out[k] += weight / heads.length;
-      }
+    const { step, heads, start } = doc.layers[l], out = new Float32Array(step.inputs), place = q < 0 ? -1 : step.where[q];
+    if (place < 0) return out;
+    const count = step.keys, first = Math.floor(place / step.queries) * count;
+    let parts;
+    if (doc.sent === "means" && (h === "mean" || !complete(doc, l))) parts = [[doc.weights, start + place * count, doc.most[l][0]]];
+    else if (complete(doc, l)) parts = (typeof h === "number" ? [h] : [...Array(heads).keys()]).map((i) => head(doc, l, i, place));
+    else return out;
+    for (let j = 0; j < count; j++) {
+      const k = step.held[first + j];
+      if (k === NONE) continue;
+      const each = parts.map(([bytes, from, most]) => bytes[from + j] / 255 * most);
+      out[k] = h === "max" ? Math.max(...each) : h === "min" ? Math.min(...each) : each.reduce((a, b) => a + b) / each.length;
     }
     return out;
   }
 
-  const readout = (doc) => (doc.readout.length <= doc.prefix.length && doc.readout.length ? doc.readout[0] : doc.prefix.length);
-  const token = (doc) => Math.min(view.at ?? view.pins.at(-1) ?? readout(doc), doc.tokens - 1);
-  const layer = (doc) => Math.min(view.layer, doc.layers - 1);
-  const chosenHead = (doc) => (typeof view.head === "number" ? Math.min(view.head, doc.heads - 1) : view.head);
-  const patches = (doc, weights) => weights.subarray(doc.prefix.length);
+  // -- places: one pointer for all layers and backbones -----------------------------------------------------------
+
+  const within = (share, count) => Math.min(count - 1, Math.max(0, Math.floor(share * count + 1e-6)));
+
+  function cellAt(doc, [rows, columns], place) { // the patch of a grid that lies there
+    const [left, top, right, bottom] = doc.view;
+    return within((place.y - top) / (bottom - top), rows) * columns + within((place.x - left) / (right - left), columns);
+  }
+
+  function centre(doc, [rows, columns], cell) { // where a patch of a grid lies
+    const [left, top, right, bottom] = doc.view;
+    return { x: left + (cell % columns + 0.5) / columns * (right - left), y: top + (Math.floor(cell / columns) + 0.5) / rows * (bottom - top) };
+  }
+
+  // Tokens as links count them: those beside the picture, then the patches of the finest grid.
+  const tokenAt = (doc, place) => ("k" in place ? place.k : doc.prefix.length + cellAt(doc, doc.grid, place));
+  const placeOf = (doc, token) => (token < doc.prefix.length ? { k: token } : centre(doc, doc.grid, token - doc.prefix.length));
+
+  // What the answer is read from, or the middle of the picture where that is no single token.
+  function readout(doc) {
+    if (doc.prefix.length && doc.readout.length <= doc.prefix.length) return { k: doc.readout[0] };
+    return placeOf(doc, doc.prefix.length + cellAt(doc, doc.grid, { x: (doc.view[0] + doc.view[2]) / 2, y: (doc.view[1] + doc.view[3]) / 2 }));
+  }
+
+  const there = (doc, place) => !("k" in place) || place.k < doc.prefix.length;
+  const pinned = (doc) => view.pins.filter((place) => there(doc, place));
+  const current = (doc) => [view.at, view.pins.at(-1)].find((place) => place && there(doc, place)) ?? readout(doc);
+  const layer = (doc) => Math.min(view.layer, doc.layers.length - 1);
+  const chosenHead = (doc, l = layer(doc)) => (typeof view.head === "number" ? Math.min(view.head, doc.layers[l].heads - 1) : view.head);
+  const asking = (doc, l) => (doc.layers[l].step.asked ? grid(doc.layers[l].step.asked) : doc.grid); // the grid that is pointed at
+  const main = () => (panels[0] === kept ? panels[1] : panels[0]); // of the backbone that is chosen first
+  const active = () => panels[view.panel] ?? main();
+
+  function query(doc, l, place) { // the number of the token there, in that layer; -1 where none asks
+    const { asked: plane, where, outputs } = doc.layers[l].step;
+    const q = "k" in place ? place.k : plane ? plane[0] + cellAt(doc, grid(plane), place) : -1;
+    return q >= 0 && q < outputs && where[q] >= 0 ? q : -1;
+  }
+
+  const same = (doc, one, other) => ("k" in one || "k" in other ? one.k === other.k : cellAt(doc, asking(doc, layer(doc)), one) === cellAt(doc, asking(doc, layer(doc)), other));
+
+  function patches(doc, l, weights) {
+    const [first, rows, columns] = doc.layers[l].step.seen;
+    return weights.subarray(first, first + rows * columns);
+  }
+
   const highest = (values) => values.reduce((a, b) => Math.max(a, b), 0);
 
-  function top(doc, l, h, q) { // the end of the colour scale
-    if (view.scale === "map") return highest(patches(doc, row(doc, l, h, q)));
-    const layers = view.scale === "layer" ? [l] : [...Array(doc.layers).keys()];
-    return Math.max(...layers.flatMap((i) => [...Array(doc.sent).keys()].map((j) =>
-      highest(patches(doc, row(doc, i, doc.heads_sent ? j : "mean", q))))));
+  function top(doc, l, h, place) { // the end of the colour scale
+    const most = (i, j) => highest(patches(doc, i, row(doc, i, j, query(doc, i, place))));
+    if (view.scale === "map") return most(l, h);
+    const layers = view.scale === "layer" ? [l] : [...doc.layers.keys()];
+    return Math.max(...layers.flatMap((i) => (doc.sent === "heads" ? [...Array(doc.layers[i].heads).keys()] : ["mean"]).map((j) => most(i, j))));
   }
 
-  function named(doc, k) {
-    if (k < doc.prefix.length) return say("token", { name: say(`prefix.${doc.prefix[k].split(" ")[0]}`) + doc.prefix[k].replace(/^\D+/, " ").trimEnd() });
-    const p = k - doc.prefix.length;
-    return say("patch", { row: Math.floor(p / doc.grid[1]) + 1, column: p % doc.grid[1] + 1 });
-  }
+  const prefixName = (doc, k) => say("token", { name: say(`prefix.${doc.prefix[k].split(" ")[0]}`) + doc.prefix[k].replace(/^\D+/, " ").trimEnd() });
+
+  const patchName = (doc, [rows, columns], cell) =>
+    say(doc.several ? "patch.of" : "patch", { row: Math.floor(cell / columns) + 1, column: cell % columns + 1, rows, columns });
+
+  const named = (doc, l, place) => ("k" in place ? prefixName(doc, place.k) : patchName(doc, asking(doc, l), cellAt(doc, asking(doc, l), place)));
 
   const say = (key, values = {}) => Object.entries(values).reduce((text, [k, v]) => text.replaceAll(`{${k}}`, v), texts[key] ?? key);
+  const began = (text) => text[0].toUpperCase() + text.slice(1); // of a sentence
   const percent = (x) => (x < 0.001 ? "< 0.1 %" : `${(100 * x).toFixed(x < 0.0995 ? 1 : 0)} %`);
 
   // -- larger models: the heads of a layer come when they are first wanted -----------------------------------------
 
   function ask(doc, l) {
-    const key = `${doc.name} ${l}`;
-    if (asked.has(key)) return;
+    const key = `${doc.id} ${l}`;
+    if (asked.has(key) || doc.old) return;
     asked.add(key);
-    question = JSON.stringify({ backbone: doc.name, layer: l, doc: doc.id });
-    document.querySelector("#attention-press").click();
+    queue.push({ backbone: doc.name, layer: l, doc: doc.id, number: ++questions }); // numbered, as only a new text is sent
+    if (!question) next();
+  }
+
+  function next() { // one at a time: the page has one place for a question
+    question = queue.length ? JSON.stringify(queue.shift()) : "";
+    if (question) document.querySelector("#attention-press").click();
   }
 
   async function more(text) {
     if (!text) return;
-    const sent = JSON.parse(text), doc = panels.find((one) => one.id === sent.doc);
-    if (!doc) return;
-    doc.layersHere[sent.layer] = { weights: new Uint8Array(await inflate(sent.attention)), most: sent.most,
-      terms: await unpackTerms(sent.arithmetic) };
-    draw();
+    const sent = JSON.parse(text), doc = panels.find((one) => one.id === sent.doc), key = `${sent.doc} ${sent.layer}`;
+    if (doc && sent.attention) {
+      const [terms] = await unpackTerms(sent.arithmetic, [doc.layers[sent.layer]]);
+      doc.layersHere[sent.layer] = { weights: new Uint8Array(await inflate(sent.attention)), most: sent.most, terms };
+      failed.delete(key);
+    } else {
+      asked.delete(key);
+      failed.add(key);
+    }
+    next();
+    draw(false);
   }
 
   // -- the page ---------------------------------------------------------------------------------------------------
@@ -130,29 +209,37 @@
     if (!text) { panels = []; root.replaceChildren(); return; }
     const sent = JSON.parse(text);
     ({ texts, colours } = sent);
-    asked = new Set();
+    [asked, failed, queue, question] = [new Set(), new Set(), [], ""];
     const docs = await Promise.all(sent.views.map(unpack));
+    if (kept) kept.old = true; // of another picture: the page could no longer say more of it
     panels = kept && sent.views.length === 1 ? [kept, ...docs] : docs;
-    const link = new URLSearchParams(location.search), doc = docs[0];
+    const params = new URLSearchParams(location.search), doc = docs[0];
     if (doc) {
-      const wanted = (name, size) => (/^\d+$/.test(link.get(name) ?? "") && +link.get(name) >= 1 && +link.get(name) <= size ? +link.get(name) - 1 : null);
-      view.layer = wanted("at_layer", doc.layers) ?? Math.min(view.layer, doc.layers - 1);
-      if (["mean", "max", "min"].includes(link.get("at_head"))) view.head = link.get("at_head");
-      else view.head = wanted("at_head", doc.heads) ?? (typeof view.head === "number" ? Math.min(view.head, doc.heads - 1) : view.head);
-      const linked = (link.get("token") ?? "").split(",").map((t) => +t - 1).filter((t) => Number.isInteger(t) && t >= 0 && t < doc.tokens);
-      view.pins = linked.length ? linked.slice(0, COLOURS.length) : view.pins.filter((t) => t < doc.tokens);
+      const wanted = (name, size) => (/^\d+$/.test(params.get(name) ?? "") && +params.get(name) >= 1 && +params.get(name) <= size ? +params.get(name) - 1 : null);
+      view.layer = wanted("at_layer", doc.layers.length) ?? Math.min(view.layer, doc.layers.length - 1);
+      if (["mean", "max", "min"].includes(params.get("at_head"))) view.head = params.get("at_head");
+      else view.head = wanted("at_head", mostHeads([doc])) ?? (typeof view.head === "number" ? Math.min(view.head, mostHeads([doc]) - 1) : view.head);
+      if (params.get("token") !== linked) { // a new link; one that this view wrote itself says of another backbone less than the pins do
+        const tokens = (params.get("token") ?? "").split(",").map((t) => +t - 1).filter((t) => Number.isInteger(t) && t >= 0 && t < doc.tokens);
+        if (tokens.length) view.pins = tokens.slice(0, COLOURS.length).map((t) => placeOf(doc, t));
+      }
     }
     view.at = null;
     view.frame = null;
+    view.panel = null;
     build();
+    if (view.pins.length) link();
   }
+
+  const mostHeads = (docs) => Math.max(...docs.flatMap((doc) => doc.layers.map(({ heads }) => heads)));
+  const longest = () => Math.max(...panels.map((doc) => doc.layers.length));
+  const span = (counts) => (Math.min(...counts) === Math.max(...counts) ? `${counts[0]}` : `${Math.min(...counts)}–${Math.max(...counts)}`);
 
   function build() {
     if (!panels.length) return root.replaceChildren();
-    const doc = panels.at(-1);
-    const layers = make("input", { type: "range", min: 1, max: doc.layers, step: 1, value: layer(doc) + 1, "aria-label": say("layer"), id: "att-layer",
+    const layers = make("input", { type: "range", min: 1, max: longest(), step: 1, value: view.layer + 1, "aria-label": say("layer"), id: "att-layer",
       oninput: (event) => set({ layer: +event.target.value - 1 }) });
-    const heads = ["mean", "max", "min", ...Array(doc.heads).keys()].map((h) =>
+    const heads = ["mean", "max", "min", ...Array(mostHeads(panels)).keys()].map((h) =>
       choice(typeof h === "number" ? String(h + 1) : say(h), h === view.head, () => set({ head: h }), { "data-head": h }));
     const scales = ["map", "layer", "global"].map((name) => choice(say(`scale.${name}`), name === view.scale, () => set({ scale: name }), { "data-scale": name }));
     const buttons = [
@@ -179,88 +266,97 @@
   }
 
   function panel(doc, index) {
-    const side = 448, [rows, columns] = doc.grid;
+    const side = 448;
     const canvas = make("canvas", { width: side, height: Math.round(side * doc.seen.height / doc.seen.width), tabindex: 0, role: "application",
       "aria-label": say("canvas", { name: doc.name }), "aria-describedby": "att-said",
-      onpointermove: (event) => set({ at: under(event, doc) }), onpointerleave: () => set({ at: null }),
-      onclick: (event) => pin(under(event, doc)), onkeydown: (event) => walk(event, doc), onblur: () => set({ at: null }) });
-    const chips = doc.prefix.map((_, k) => make("button", { type: "button", class: "chip", "data-token": k, onclick: () => pin(k),
-      onpointerenter: () => set({ at: k }), onpointerleave: () => set({ at: null }), onfocus: () => set({ at: k }), onblur: () => set({ at: null }) },
-      make("span", {}, named(doc, k)), make("i", { class: "received" })));
-    return make("figure", { class: "att-panel", "data-panel": index }, make("figcaption", {}, make("b", {}, doc.caption), " ", make("small", {}, say("size", { layers: doc.layers, heads: doc.heads, patches: rows * columns }))),
+      onpointermove: (event) => point(under(event, doc), index), onpointerleave: () => set({ at: null }),
+      onclick: (event) => pin(under(event, doc), index), onkeydown: (event) => walk(event, doc, index), onblur: () => set({ at: null }) });
+    const chips = doc.prefix.map((_, k) => make("button", { type: "button", class: "chip", "data-token": k, onclick: () => pin({ k }, index),
+      onpointerenter: () => point({ k }, index), onpointerleave: () => set({ at: null }), onfocus: () => point({ k }, index), onblur: () => set({ at: null }) },
+      make("span", {}, prefixName(doc, k)), make("i", { class: "received" })));
+    const heads = span(doc.layers.map((one) => one.heads)), patches = span(doc.layers.map((one) => one.step.seen[1] * one.step.seen[2]));
+    return make("figure", { class: "att-panel", "data-panel": index }, make("figcaption", {}, make("b", {}, doc.caption), " ", make("small", {}, say("size", { layers: doc.layers.length, heads, patches }))),
       make("div", { class: "att-stage" }, canvas, make("div", { class: "att-chips" }, ...chips)), make("p", { class: "att-caption" }));
   }
 
-  function under(event, doc) {
+  function under(event, doc) { // the patch of the finest grid
     const box = event.target.getBoundingClientRect(), [rows, columns] = doc.grid;
-    const r = Math.min(rows - 1, Math.max(0, Math.floor((event.clientY - box.top) / box.height * rows)));
-    const c = Math.min(columns - 1, Math.max(0, Math.floor((event.clientX - box.left) / box.width * columns)));
-    return doc.prefix.length + r * columns + c;
+    const cell = within((event.clientY - box.top) / box.height, rows) * columns + within((event.clientX - box.left) / box.width, columns);
+    return centre(doc, doc.grid, cell);
   }
 
-  function walk(event, doc) {
-    const [rows, columns] = doc.grid, first = doc.prefix.length, now = token(doc) - first;
-    const moves = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
+  function point(place, panel) {
+    if (panel !== view.panel || JSON.stringify(place) !== JSON.stringify(view.at)) set({ at: place, panel });
+  }
+
+  function walk(event, doc, panel) { // patch by patch of the layer's own grid
+    const around = asking(doc, layer(doc)), [rows, columns] = around, place = current(doc);
+    const moves = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
     if (event.key in moves) {
-      const next = now < 0 ? 0 : now + moves[event.key], across = Math.abs(moves[event.key]) === 1;
-      const stays = next >= 0 && next < rows * columns && (now < 0 || !across || Math.floor(next / columns) === Math.floor(now / columns));
-      if (stays) set({ at: first + next });
-    } else if (event.key === "Home") set({ at: readout(doc) });
-    else if (event.key === "Enter" || event.key === " ") pin(token(doc));
+      if ("k" in place) set({ at: centre(doc, around, 0), panel });
+      else {
+        const cell = cellAt(doc, around, place), r = Math.floor(cell / columns) + moves[event.key][0], c = cell % columns + moves[event.key][1];
+        if (r >= 0 && r < rows && c >= 0 && c < columns) set({ at: centre(doc, around, r * columns + c), panel });
+      }
+    } else if (event.key === "Home") set({ at: readout(doc), panel });
+    else if (event.key === "Enter" || event.key === " ") pin(current(doc), panel);
     else if (event.key === "Escape") set({ pins: [], at: null });
     else return;
     event.preventDefault();
-    root.querySelector("#att-said").textContent = caption(doc, token(doc));
+    root.querySelector("#att-said").textContent = caption(doc, current(doc));
   }
 
-  function pin(k) {
-    const there = view.pins.includes(k);
-    set({ pins: there ? view.pins.filter((one) => one !== k) : [...view.pins, k].slice(-COLOURS.length) });
+  function pin(place, panel) {
+    const doc = panels[panel], others = view.pins.filter((one) => !same(doc, one, place));
+    const exact = placeOf(doc, tokenAt(doc, place)); // as a link can say it
+    set({ pins: others.length < view.pins.length ? others : [...view.pins, exact].slice(-COLOURS.length), panel });
   }
 
   function keep() {
-    kept = kept ? null : { ...panels.at(-1), caption: say("kept", { name: panels.at(-1).caption }) };
-    panels = kept ? [kept, panels.at(-1)] : panels.slice(-1);
+    const doc = main();
+    kept = kept ? null : { ...doc, caption: say("kept", { name: doc.caption }) };
+    panels = kept ? [kept, doc] : [doc];
+    view.panel = null;
     build();
   }
 
-  function caption(doc, q) {
-    const weights = row(doc, layer(doc), chosenHead(doc), q), seen = patches(doc, weights);
-    const k = seen.indexOf(highest(seen));
-    const prefix = weights.subarray(0, doc.prefix.length).reduce((a, b) => a + b, 0);
-    return say(doc.prefix.length ? "says" : "says.patches", { token: named(doc, q), patch: named(doc, k + doc.prefix.length), share: percent(seen[k]), rest: percent(prefix) });
+  function caption(doc, place) {
+    const l = layer(doc), { step } = doc.layers[l], q = query(doc, l, place), token = began(named(doc, l, place));
+    if (q < 0) return say("says.nothing", { token });
+    const weights = row(doc, l, chosenHead(doc), q), seen = patches(doc, l, weights), k = seen.indexOf(highest(seen));
+    const prefix = weights.subarray(0, step.seen[0]).reduce((a, b) => a + b, 0);
+    return say(step.seen[0] ? "says" : "says.patches", { token, patch: patchName(doc, grid(step.seen), k), share: percent(seen[k]), rest: percent(prefix) });
   }
 
   function overview(doc, index) {
-    const cells = [];
-    for (let l = 0; l < doc.layers; l++) {
+    const cells = [], shown = doc.sent === "heads";
+    doc.layers.forEach(({ heads, step }, l) => {
       cells.push(make("span", { class: "row-name" }, say("layer.short", { layer: l + 1 })));
-      for (let h = 0; h < doc.sent; h++) {
-        const where = doc.heads_sent ? { layer: l, head: h } : { layer: l, head: "mean" };
-        cells.push(make("button", { type: "button", class: "thumb", "data-layer": l, "data-head": where.head, "aria-label": say("thumb", { layer: l + 1, head: doc.heads_sent ? h + 1 : say("mean") }),
-          onclick: () => set({ ...where }), ondblclick: () => set({ ...where, isolated: !view.isolated }),
+      for (let h = 0; h < (shown ? heads : 1); h++) {
+        const where = { layer: l, head: shown ? h : "mean" };
+        cells.push(make("button", { type: "button", class: "thumb", "data-layer": l, "data-head": where.head, "aria-label": say("thumb", { layer: l + 1, head: shown ? h + 1 : say("mean") }),
+          onclick: () => set({ ...where, panel: index }), ondblclick: () => set({ ...where, isolated: !view.isolated }),
           onkeydown: (event) => { if (event.key === "Escape") set({ isolated: false }); if (event.key === "i") set({ ...where, isolated: !view.isolated }); } },
-          make("canvas", { width: doc.grid[1], height: doc.grid[0] })));
+          make("canvas", { width: step.seen[2], height: step.seen[1] })));
       }
-    }
-    return make("div", { class: "att-overview", "data-panel": index, style: `--heads:${doc.sent}` }, ...cells);
+    });
+    return make("div", { class: "att-overview", "data-panel": index, style: `--heads:${shown ? mostHeads([doc]) : 1}` }, ...cells);
   }
 
   function film() {
-    const doc = panels.at(-1);
     const play = choice(say("play"), false, () => (timer ? stop() : start()), { class: "plain", id: "att-play" });
-    const scrub = make("input", { type: "range", min: 1, max: doc.layers, value: doc.layers, "aria-label": say("film.layer"), id: "att-frame",
+    const scrub = make("input", { type: "range", min: 1, max: longest(), value: longest(), "aria-label": say("film.layer"), id: "att-frame",
       oninput: (event) => { stop(); set({ frame: +event.target.value - 1 }); } });
-    const frames = panels.map((one, i) => make("figure", { class: "att-frame", "data-panel": i }, make("canvas", { width: 224, height: Math.round(224 * one.seen.height / one.seen.width), role: "img", "aria-label": say("film") }), make("figcaption", {}, one.caption)));
-    const tables = panels.map((one, i) => make("div", { class: "scroll att-depth", "data-panel": i, tabindex: 0, role: "region", "aria-label": say("depth") },
+    const frames = panels.map((one, i) => make("figure", { class: "att-frame", "data-panel": i }, make("canvas", { width: 224, height: Math.round(224 * one.seen.height / one.seen.width), role: "img", "aria-label": say("film") }), make("figcaption", {}, one.caption, one.note ? make("small", {}, say("film.note", { note: one.note })) : null)));
+    const tables = panels.map((one, i) => (one.depth ? make("div", { class: "scroll att-depth", "data-panel": i, tabindex: 0, role: "region", "aria-label": say("depth") },
       make("table", {}, make("caption", {}, say("depth.reading")), make("thead", {}, make("tr", {}, ...["layer", "first", "second", "third"].map((key) => make("th", { scope: "col" }, say(key))))),
         make("tbody", {}, ...one.depth.map((p, l) => make("tr", { "data-layer": l }, make("th", { scope: "row" }, String(l + 1)),
-          ...[...p.keys()].sort((a, b) => p[b] - p[a]).slice(0, 3).map((k) => make("td", {}, make("span", { class: "share", style: `--share:${p[k]}` }), `${one.labels[k].split(",")[0]} ${percent(p[k])}`))))))));
+          ...[...p.keys()].sort((a, b) => p[b] - p[a]).slice(0, 3).map((k) => make("td", {}, make("span", { class: "share", style: `--share:${p[k]}` }), `${one.labels[k].split(",")[0]} ${percent(p[k])}`))))))) : make("p", { class: "empty att-depth" }, say("depth.none"))));
     return make("div", { class: "att-film" }, make("div", { class: "pick" }, play, scrub, make("output", { id: "att-frame-is", for: "att-frame" })), make("div", { class: "att-frames" }, ...frames.map((frame, i) => make("div", { class: "att-pair" }, frame, tables[i]))));
   }
 
   function start() {
-    const layers = panels.at(-1).layers;
+    const layers = longest();
     if (quiet.matches) return set({ frame: layers - 1 }); // nothing moves by itself for those who asked for that
     set({ frame: 0 });
     timer = setInterval(() => (view.frame >= layers - 1 ? stop() : set({ frame: view.frame + 1 })), STEP);
@@ -288,77 +384,92 @@
     const changed = new URLSearchParams(location.search);
     changed.set("at_layer", view.layer + 1);
     changed.set("at_head", typeof view.head === "number" ? view.head + 1 : view.head);
-    view.pins.length ? changed.set("token", view.pins.map((k) => k + 1).join(",")) : changed.delete("token");
+    linked = pinned(main()).map((place) => tokenAt(main(), place) + 1).join(",") || null;
+    linked ? changed.set("token", linked) : changed.delete("token");
     history.replaceState(null, "", `${location.pathname}?${changed.toString().replaceAll("%2C", ",")}`);
   }
 
-  function draw() {
+  function draw(asks = true) {
     if (!root || !panels.length) return;
-    const last = panels.at(-1);
-    root.querySelector("#att-layer").value = layer(last) + 1;
-    root.querySelector("#att-layer-is").textContent = `${layer(last) + 1} / ${last.layers}`;
+    const doc = active(), l = layer(doc), most = Math.max(...panels.map((one) => one.layers[layer(one)].heads));
+    if (asks) panels.filter((one) => !complete(one, layer(one)) && (view.head !== "mean" || one.sent === "nothing")).forEach((one) => ask(one, layer(one)));
+    root.querySelector("#att-layer").value = view.layer + 1;
+    root.querySelector("#att-layer-is").textContent = `${l + 1} / ${doc.layers.length}`;
     for (const button of root.querySelectorAll("button[data-scale]")) button.setAttribute("aria-pressed", String(button.dataset.scale === view.scale));
-    for (const button of root.querySelectorAll(".pick button[data-head]")) button.setAttribute("aria-pressed", String(button.dataset.head === String(view.head)));
-    root.querySelector(".high").textContent = percent(top(last, layer(last), chosenHead(last), token(last)));
+    for (const button of root.querySelectorAll(".pick button[data-head]")) {
+      button.setAttribute("aria-pressed", String(button.dataset.head === String(chosenHead(doc))));
+      button.disabled = +button.dataset.head >= most; // this layer has fewer
+    }
+    root.querySelector(".high").textContent = percent(top(doc, l, chosenHead(doc), current(doc)));
     root.querySelectorAll(".att-panel").forEach((figure, i) => drawPanel(figure, panels[i]));
-    root.querySelectorAll(".att-overview").forEach((grid, i) => drawOverview(grid, panels[i]));
-    drawArithmetic(root.querySelector(".att-arithmetic"), last);
+    root.querySelectorAll(".att-overview").forEach((place, i) => drawOverview(place, panels[i]));
+    drawArithmetic(root.querySelector(".att-arithmetic"), doc);
     drawFilm();
   }
 
-  function cell(context, doc, k, fill) {
-    const [rows, columns] = doc.grid, { width, height } = context.canvas, p = k - doc.prefix.length;
+  function cell(context, [rows, columns], p, fill) {
+    const { width, height } = context.canvas;
     const x = Math.round(p % columns * width / columns), y = Math.round(Math.floor(p / columns) * height / rows);
     fill(x, y, Math.round((p % columns + 1) * width / columns) - x, Math.round((Math.floor(p / columns) + 1) * height / rows) - y);
   }
 
   function drawPanel(figure, doc) {
     const context = figure.querySelector("canvas").getContext("2d"), { width, height } = context.canvas;
-    const l = layer(doc), h = chosenHead(doc), first = doc.prefix.length;
-    const several = view.at === null && view.pins.length > 1;
-    const looking = several ? view.pins : [token(doc)];
+    const l = layer(doc), h = chosenHead(doc), { step } = doc.layers[l], cells = grid(step.seen);
+    const pins = pinned(doc), several = view.at === null && pins.length > 1;
+    const looking = several ? pins : [current(doc)];
     context.globalAlpha = 1;
     context.drawImage(doc.seen, 0, 0, width, height);
     context.fillStyle = "rgb(0 0 0 / 62%)";
     context.fillRect(0, 0, width, height);
-    looking.forEach((q, i) => {
-      const weights = row(doc, l, h, q), end = top(doc, l, h, q) || 1;
-      for (let k = first; k < doc.tokens; k++) {
-        const share = Math.min(1, weights[k] / end);
-        if (share < 1 / 255) continue;
-        cell(context, doc, k, (x, y, w, t) => {
+    looking.forEach((place, i) => {
+      const weights = patches(doc, l, row(doc, l, h, query(doc, l, place))), end = top(doc, l, h, place) || 1;
+      weights.forEach((weight, p) => {
+        const share = Math.min(1, weight / end);
+        if (share < 1 / 255) return;
+        cell(context, cells, p, (x, y, w, t) => {
           context.globalAlpha = several ? share * 0.75 : 0.12 + 0.88 * share;
-          if (several) { context.fillStyle = COLOURS[i % COLOURS.length]; context.fillRect(x, y, w, t); return; }
+          if (several) { context.fillStyle = COLOURS[view.pins.indexOf(place)]; context.fillRect(x, y, w, t); return; }
           context.drawImage(doc.seen, x * doc.seen.width / width, y * doc.seen.height / height, w * doc.seen.width / width, t * doc.seen.height / height, x, y, w, t);
           context.globalAlpha = 0.45 * share;
           context.fillStyle = colours[Math.round(share * (colours.length - 1))];
           context.fillRect(x, y, w, t);
         });
-      }
+      });
     });
-    context.globalAlpha = 0.25;
+    const windows = step.windows > 1 ? looking.map((place) => new Set(windowOf(doc, l, query(doc, l, place)))) : [];
     context.strokeStyle = "#fff";
     context.lineWidth = 1;
-    for (let k = first; k < doc.tokens; k++) cell(context, doc, k, (x, y, w, t) => context.strokeRect(x + 0.5, y + 0.5, w, t));
+    for (let p = 0; p < cells[0] * cells[1]; p++) {
+      context.globalAlpha = windows.some((each) => each.has(p + step.seen[0])) ? 0.7 : 0.25 * Math.min(1, 16 / cells[1]); // finer grids, fainter lines
+      cell(context, cells, p, (x, y, w, t) => context.strokeRect(x + 0.5, y + 0.5, w, t));
+    }
     context.globalAlpha = 1;
-    for (const [k, colour, line] of [...view.pins.map((k, i) => [k, COLOURS[i % COLOURS.length], 4]), ...(view.pins.includes(token(doc)) ? [] : [[token(doc), "#fff", 3]])]) {
-      if (k < first || k >= doc.tokens) continue;
-      cell(context, doc, k, (x, y, w, t) => {
+    const free = !pins.some((place) => same(doc, place, current(doc)));
+    for (const [place, colour, line] of [...pins.map((place) => [place, COLOURS[view.pins.indexOf(place)], 4]), ...(free ? [[current(doc), "#fff", 3]] : [])]) {
+      if ("k" in place) continue;
+      cell(context, asking(doc, l), cellAt(doc, asking(doc, l), place), (x, y, w, t) => {
         context.lineWidth = line + 2; context.strokeStyle = "#000"; context.strokeRect(x + 2, y + 2, w - 4, t - 4);
         context.lineWidth = line; context.strokeStyle = colour; context.strokeRect(x + 2, y + 2, w - 4, t - 4);
       });
     }
-    const weights = row(doc, l, h, looking[0]);
+    const weights = row(doc, l, h, query(doc, l, looking[0]));
     figure.querySelectorAll(".chip").forEach((chip, k) => {
-      const pinned = view.pins.indexOf(k);
-      chip.setAttribute("aria-pressed", String(pinned >= 0));
-      chip.classList.toggle("at", token(doc) === k);
-      chip.style.setProperty("--colour", pinned >= 0 ? COLOURS[pinned % COLOURS.length] : "transparent");
+      const number = view.pins.findIndex((place) => place.k === k);
+      chip.setAttribute("aria-pressed", String(number >= 0));
+      chip.classList.toggle("at", current(doc).k === k);
+      chip.style.setProperty("--colour", number >= 0 ? COLOURS[number] : "transparent");
       chip.style.setProperty("--share", Math.min(1, weights[k]));
       chip.title = say("received", { share: percent(weights[k]) });
     });
-    const lines = looking.map((q, i) => [caption(doc, q), several ? COLOURS[i % COLOURS.length] : null]);
+    const lines = looking.map((place) => [caption(doc, place), several ? COLOURS[view.pins.indexOf(place)] : null]);
+    if (step.windows > 1) lines.push([say("says.window", { count: step.keys }), null]);
     figure.querySelector(".att-caption").replaceChildren(...lines.map(([text, colour]) => make("span", colour ? { class: "pinned", style: `--colour:${colour}` } : {}, text)));
+  }
+
+  function windowOf(doc, l, q) { // the tokens that a token can look at
+    const { step } = doc.layers[l], first = q < 0 ? -1 : Math.floor(step.where[q] / step.queries) * step.keys;
+    return first < 0 ? [] : step.held.subarray(first, first + step.keys);
   }
 
   function paint(canvas, values, end) { // a map of weights, one pixel a patch
@@ -370,15 +481,14 @@
     context.putImageData(image, 0, 0);
   }
 
-  function drawOverview(grid, doc) {
-    const q = token(doc);
-    grid.classList.toggle("isolated", view.isolated);
-    const ends = {};
-    grid.querySelectorAll(".thumb").forEach((button) => {
-      const l = +button.dataset.layer, h = doc.heads_sent ? +button.dataset.head : "mean";
+  function drawOverview(thumbs, doc) {
+    const place = current(doc), ends = {};
+    thumbs.classList.toggle("isolated", view.isolated);
+    thumbs.querySelectorAll(".thumb").forEach((button) => {
+      const l = +button.dataset.layer, h = doc.sent === "heads" ? +button.dataset.head : "mean";
       const key = view.scale === "map" ? null : view.scale === "layer" ? l : "all";
-      const values = patches(doc, row(doc, l, h, q));
-      const end = key === null ? highest(values) : ends[key] ??= top(doc, l, h, q);
+      const values = patches(doc, l, row(doc, l, h, query(doc, l, place)));
+      const end = key === null ? highest(values) : ends[key] ??= top(doc, l, h, place);
       paint(button.firstChild, values, end);
       const chosen = l === layer(doc) && (h === chosenHead(doc) || typeof chosenHead(doc) === "string");
       button.setAttribute("aria-pressed", String(chosen));
@@ -386,55 +496,66 @@
     });
   }
 
-  function drawArithmetic(place, doc) {
-    const l = layer(doc), h = chosenHead(doc), q = token(doc);
-    const terms = doc.terms ?? doc.layersHere[l]?.terms;
-    if (typeof h !== "number" || !terms) {
-      if (typeof h === "number") ask(doc, l);
-      return place.replaceChildren(make("p", { class: "empty" }, say(typeof h === "number" ? "arithmetic.coming" : "arithmetic.head")));
+  function drawArithmetic(target, doc) {
+    const l = layer(doc), h = chosenHead(doc), place = current(doc), { step, terms: sent, valued } = doc.layers[l];
+    const terms = sent ?? doc.layersHere[l]?.terms, q = query(doc, l, place), empty = (key, values) => target.replaceChildren(make("p", { class: "empty" }, say(key, values)));
+    if (typeof h !== "number") return empty("arithmetic.head");
+    if (!terms) {
+      if (doc.old) return empty("arithmetic.old");
+      ask(doc, l); // heads may be here without their numbers
+      return empty(failed.has(`${doc.id} ${l}`) ? "arithmetic.failed" : "arithmetic.coming");
     }
-    const at = (doc.terms ? (l * doc.heads + h) : h) * doc.tokens + q, base = at - q;
+    if (q < 0) return empty("says.nothing", { token: began(named(doc, l, place)) });
+    const window = Math.floor(step.where[q] / step.queries), at = h * step.windows * step.queries + step.where[q];
     const lines = [...Array(terms.count).keys()].map((i) => {
-      const k = terms.strongest[at * terms.count + i], score = terms.scores[at * terms.count + i];
-      const weight = Math.exp(score - terms.logsum[at]), length = terms.values[base + k];
-      return [k, score, weight, length];
-    });
+      const j = terms.strongest[at * terms.count + i], score = terms.scores[at * terms.count + i];
+      return [step.held[window * step.keys + j], score, Math.exp(score - terms.logsum[at]), valued ? terms.values[(h * step.windows + window) * step.keys + j] : null];
+    }).filter(([k]) => k !== NONE && k >= step.seen[0]);
     const rest = 1 - lines.reduce((sum, [, , weight]) => sum + weight, 0);
-    const number = (x) => x.toFixed(3);
-    const body = lines.map(([k, score, weight, length]) => make("tr", {}, make("th", { scope: "row" }, crop(doc, k), " ", named(doc, k)),
-      ...[number(score), number(weight), number(length), number(weight * length)].map((text) => make("td", {}, text))));
+    const number = (x) => (x === null ? "–" : x.toFixed(3));
+    const body = lines.map(([k, score, weight, length]) => make("tr", {}, make("th", { scope: "row" }, crop(doc, grid(step.seen), k - step.seen[0]), " ", patchName(doc, grid(step.seen), k - step.seen[0])),
+      ...[score, weight, length, length === null ? null : weight * length].map((x) => make("td", {}, number(x)))));
     body.push(make("tr", { class: "rest" }, make("th", { scope: "row" }, say("others")), make("td", {}, "…"), make("td", {}, number(Math.max(0, rest))), make("td", {}), make("td", {})),
       make("tr", { class: "sum" }, make("th", { scope: "row" }, say("sum")), make("td", {}), make("td", {}, "1.000"), make("td", {}), make("td", {})));
     const heads = ["column.patch", "column.score", "column.weight", "column.value", "column.product"];
-    place.replaceChildren(make("p", { class: "finding" }, say("arithmetic.of", { token: named(doc, q), layer: l + 1, head: h + 1, name: doc.name })),
-      make("table", {}, make("thead", {}, make("tr", {}, ...heads.map((key) => make("th", { scope: "col", title: say(`${key}.info`) }, say(key))))), make("tbody", {}, ...body)));
+    target.replaceChildren(make("p", { class: "finding" }, say("arithmetic.of", { token: named(doc, l, place), layer: l + 1, head: h + 1, name: doc.name })),
+      make("table", {}, make("thead", {}, make("tr", {}, ...heads.map((key) => make("th", { scope: "col", title: say(`${key}.info`) }, say(key))))), make("tbody", {}, ...body)),
+      ...(valued ? [] : [make("p", { class: "reading" }, say("arithmetic.unvalued"))]));
   }
 
-  function crop(doc, k) {
-    const canvas = make("canvas", { width: 24, height: 24, "aria-hidden": "true" }), [rows, columns] = doc.grid, p = k - doc.prefix.length;
+  function crop(doc, [rows, columns], p) {
+    const canvas = make("canvas", { width: 24, height: 24, "aria-hidden": "true" });
     const w = doc.seen.width / columns, t = doc.seen.height / rows;
     canvas.getContext("2d").drawImage(doc.seen, p % columns * w, Math.floor(p / columns) * t, w, t, 0, 0, 24, 24);
     return canvas;
   }
 
   function drawFilm() {
-    const last = panels.at(-1), frame = view.frame ?? last.layers - 1;
-    root.querySelector("#att-frame").value = Math.min(frame, last.layers - 1) + 1;
-    root.querySelector("#att-frame-is").textContent = say("film.is", { layer: Math.min(frame, last.layers - 1) + 1, layers: last.layers });
+    const frame = view.frame ?? longest() - 1;
+    root.querySelector("#att-frame").value = frame + 1;
+    root.querySelector("#att-frame-is").textContent = say("film.is", { layer: frame + 1, layers: longest() });
     root.querySelectorAll(".att-frame").forEach((figure, i) => {
-      const doc = panels[i], values = doc.film[Math.min(frame, doc.layers - 1)], end = highest(values) || 1;
+      const doc = panels[i], values = doc.film[Math.min(frame, doc.film.length - 1)], end = highest(values) || 1;
       const context = figure.querySelector("canvas").getContext("2d"), { width, height } = context.canvas;
       context.globalAlpha = 1;
       context.drawImage(doc.seen, 0, 0, width, height);
       context.globalAlpha = 0.62;
-      values.forEach((value, p) => cell(context, doc, p + doc.prefix.length, (x, y, w, t) => {
+      values.forEach((value, p) => cell(context, doc.grid, p, (x, y, w, t) => {
         context.fillStyle = colours[Math.round(value / end * (colours.length - 1))];
         context.fillRect(x, y, w, t);
       }));
     });
     root.querySelectorAll(".att-depth").forEach((table, i) => table.querySelectorAll("tbody tr").forEach((line) =>
-      line.classList.toggle("chosen", +line.dataset.layer === Math.min(frame, panels[i].layers - 1))));
+      line.classList.toggle("chosen", +line.dataset.layer === Math.min(frame, panels[i].layers.length - 1))));
   }
 
-  Object.assign(window.vitdemo, { attention: { show, more, wanted: () => question, set, view: () => structuredClone(view) } });
+  // From outside places are tokens, as in links.
+  function outside() {
+    const doc = main(), number = (place) => tokenAt(doc, place);
+    return { ...view, at: doc && view.at ? number(view.at) : null, pins: doc ? pinned(doc).map(number) : [] };
+  }
+
+  const change = ({ pins, ...rest }) => set(pins && panels.length ? { ...rest, pins: pins.map((token) => placeOf(main(), token)) } : rest);
+
+  Object.assign(window.vitdemo, { attention: { show, more, wanted: () => question, set: change, view: outside } });
 })();

@@ -58,7 +58,7 @@ def build(shared: Shared) -> dict:
         one, two = shown_of(names, chosen)
         others = [(say("attention.alone"), ""), *(name for name in names if name != one)]
         message = {
-            "views": views,
+            "views": [view | {"note": translated(view["note"], spoken)} for view in views],
             "texts": texts(say),
             "colours": list(draw.colour_bar(signed=False, stops=STOPS)),
         }
@@ -98,26 +98,32 @@ def examined(models: Models, report, rows: Sequence[Backbone], picture: Image.Im
 def layer_of(models: Models, report, row: Backbone, picture: Image.Image, layer: int) -> dict:
     """The heads of one layer."""
     with models.use([row]) as (model,):
-        return microscope.pack_layer(microscope.examine(model, picture), layer)
+        return microscope.pack_layer(microscope.look(model, picture)[layer], layer)
 
 
 def document(one: microscope.Examination) -> dict:
     """What the browser needs of one backbone: the packed numbers, and what the backbone saw."""
-    return microscope.pack(one) | {"id": one.name, "caption": one.name, "picture": render.uri(one.seen, "PNG")}
+    return microscope.pack(one) | {"caption": one.name, "picture": render.uri(one.seen, "PNG")}
 
 
 def heads_of(handlers: Handlers, wanted: str, analysis: Analysis | None) -> str:
-    """The heads of one layer that the browser asks for, as JSON; "" where there is nothing to give."""
+    """The heads of one layer that the browser asks for, as JSON: the question, with the answer where there is one.
+
+    "" where it is no question.
+    """
     try:
         asked = json.loads(wanted)
-        rows = [row for row in analysis.backbones if row.name == asked["backbone"]] if analysis else []
-        if not rows or not isinstance(asked["layer"], int):
-            return ""
-        with handlers.gate:
-            layer = handlers.entrance(layer_of, rows[0], analysis.picture, asked["layer"], rows=rows)
-    except (ValueError, KeyError, TypeError, IndexError, VitdemoError):
+        name, layer = asked["backbone"], asked["layer"]
+    except (ValueError, KeyError, TypeError):
         return ""
-    return json.dumps(layer | {"doc": asked["doc"]})
+    rows = [row for row in analysis.backbones if row.name == name] if analysis else []
+    if not rows or not isinstance(layer, int) or layer < 0:
+        return json.dumps(asked)
+    try:
+        with handlers.gate:
+            return json.dumps(asked | handlers.entrance(layer_of, rows[0], analysis.picture, layer, rows=rows))
+    except (IndexError, VitdemoError):
+        return json.dumps(asked)
 
 
 def texts(say: Say) -> Mapping[str, str]:
