@@ -1,5 +1,8 @@
 """What a program does, with Gradio's own client."""
 
+import ast
+import base64
+import io
 import json
 
 import numpy as np
@@ -48,9 +51,9 @@ def test_a_picture_alone_is_enough(client, picture_file):
 
 
 ENDPOINTS = {
-    "/analyse": ["picture", "collection", "backbones", "fusion", "explanations", "target", "options"],
+    "/analyse": ["picture", "collection", "backbones", "fusion", "explanations", "target", "against", "options"],
     "/predict": ["picture", "collection", "backbones", "fusion"],
-    "/explain": ["picture", "method", "subject", "collection", "backbones", "fusion", "target", "options"],
+    "/explain": ["picture", "method", "subject", "collection", "backbones", "fusion", "target", "against", "options"],
     "/attention": ["picture", "backbone", "layer", "head", "token", "collection"],
     "/attack": ["picture", "epsilon", "method", "steps", "subject", "collection", "backbones", "fusion"],
     "/backbones": ["collection"],
@@ -97,6 +100,31 @@ def test_one_map_of_the_fusion(client, picture_file):
     assert about["subject"] == "fused" and 0 < about["probability"] <= 1
 
 
+def test_two_classes_compared_by_one_map(client, picture_file):
+    """What speaks for one class against another speaks, with its sign turned, for the other against the one."""
+    told = [
+        client.predict(
+            picture=picture_file, method="occlusion", subject="vit", target=target, against=against, api_name="/explain"
+        )[1]
+        for target, against in (("tulips", "roses"), ("roses", "tulips"), ("tulips", ""))
+    ]
+    one, other, alone = told
+    assert (one["target"], one["against"]) == ("tulips", "roses") == (other["against"], other["target"])
+    assert one["against_probability"] == other["probability"] != one["probability"] == alone["probability"]
+    assert alone["against"] is None and alone["against_probability"] is None
+    values, turned, single = (np.array(each["values"]) for each in told)
+    assert np.abs(values).max() > 0 and np.allclose(values, -turned, atol=1e-6) and not np.allclose(values, single)
+
+
+def test_the_main_job_compares_too(client, picture_file):
+    given = {"picture": picture_file, "backbones": ["vit"], "explanations": []}
+    ranked = sorted(
+        client.predict(**given, api_name="/analyse")[0]["fused"]["probabilities"].items(), key=lambda one: -one[1]
+    )
+    result = client.predict(**given, target=ranked[2][0], against="second", api_name="/analyse")[0]
+    assert (result["target"], result["against"]) == (ranked[2][0], ranked[1][0])
+
+
 def test_what_a_token_attends_to(client, picture_file):
     one = client.predict(picture=picture_file, backbone="vit", layer=0, head=1, token=3, api_name="/attention")
     rows, columns = one["grid"]
@@ -139,6 +167,8 @@ def test_what_there_is_to_choose(client):
         ("/attack", {"epsilon": 400}, "epsilon is '400'; allowed"),
         ("/attack", {"subject": "vit", "backbones": ["resnet"]}, "'vit' cannot be attacked"),
         ("/explain", {"subject": "hf-hub:somebody/something"}, "not in the list of choices"),
+        ("/explain", {"target": "roses", "against": "roses"}, "roses is to be compared with itself"),
+        ("/explain", {"against": "nettle"}, "Unknown target class 'nettle'"),
         ("/explain", {"method": "feeling"}, "not in the list of choices"),
         ("/predict", {"collection": "cars"}, "not in the list of choices"),
     ],
@@ -148,12 +178,16 @@ def test_every_endpoint_says_what_is_wrong(client, picture_file, endpoint, given
         client.predict(picture=picture_file, **given, api_name=endpoint)
 
 
-def test_the_endpoints_are_mcp_tools(server):
+def told_by_mcp(server: str, *calls: tuple[str, dict]):
+    """The tools by their endpoint's name, and what each call of one answers, with its progress asked for."""
     pytest.importorskip("mcp", reason='MCP needs: pip install "gradio[mcp]"')
     import asyncio
 
     from mcp import ClientSession
     from mcp.client.streamable_http import streamablehttp_client
+
+    async def heard(progress, total, message):
+        pass
 
     async def talk():
         async with (
@@ -162,15 +196,54 @@ def test_the_endpoints_are_mcp_tools(server):
         ):
             await session.initialize()
             tools = {tool.name.rpartition("_")[2]: tool for tool in (await session.list_tools()).tools}
-            asked = await session.call_tool(tools["backbones"].name, {"collection": "flowers"})
-            return tools, asked
+            answers = [
+                await session.call_tool(tools[name].name, given, progress_callback=heard) for name, given in calls
+            ]
+            return tools, answers
 
-    tools, asked = asyncio.run(talk())
+    return asyncio.run(talk())
+
+
+def test_the_endpoints_are_mcp_tools(server):
+    tools, (asked,) = told_by_mcp(server, ("backbones", {"collection": "flowers"}))
     assert {f"/{name}" for name in tools} == set(ENDPOINTS)
     for name, tool in tools.items():
         assert list(tool.inputSchema["properties"]) == ENDPOINTS[f"/{name}"] and tool.description
         assert all(one.get("description") for one in tool.inputSchema["properties"].values())
     assert not asked.isError and "hybrid" in asked.content[0].text
+
+
+def test_mcp_tools_take_a_picture_and_give_pictures(server):
+    """A picture goes in as a data URI, and comes out as one that a language model can see."""
+    buffer = io.BytesIO()
+    paint(96, 64).save(buffer, "PNG")
+    picture = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    two = {"picture": picture, "backbones": ["vit", "resnet"]}
+    _, answers = told_by_mcp(
+        server,
+        ("predict", two),
+        ("analyse", {**two, "explanations": ["rollout"], "options": {"head_fusion": "max"}}),
+        ("explain", {"picture": picture, "subject": "vit", "target": "tulips", "against": "roses"}),
+        ("attention", {"picture": picture, "head": 1}),
+        ("attack", {**two, "method": "fgsm"}),
+        ("explain", {"picture": picture, "target": "nettle"}),
+        ("predict", {"picture": "rose.jpg"}),
+    )
+    *good, unknown, no_address = answers
+    assert [answer.isError for answer in good] == [False] * 5
+    predicted, analysed, explained, attended, attacked = (answer.content for answer in good)
+    assert set(ast.literal_eval(predicted[0].text)["backbones"]) == {"vit", "resnet"}
+    result = ast.literal_eval(analysed[0].text)
+    assert result["settings"]["options"]["head_fusion"] == "max"
+    about = ast.literal_eval(explained[-1].text)
+    assert (about["target"], about["against"]) == ("tulips", "roses")
+    assert len(ast.literal_eval(attended[0].text)["weights"]) == 65
+    assert ast.literal_eval(attacked[0].text)["largest"] <= 4
+    for content, count in ((analysed, 1), (explained, 1), (attacked, 2)):
+        drawn = [base64.b64decode(part.data) for part in content if part.type == "image"]
+        assert [load(data).width >= 96 for data in drawn] == [True] * count
+    assert unknown.isError and "Unknown target class 'nettle'" in unknown.content[0].text
+    assert no_address.isError and "provide a url" in no_address.content[0].text
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ class Api:
         fusion: str = "mean",
         explanations: list[str] | None = None,
         target: str = "",
+        against: str = "",
         options: dict | None = None,
     ) -> tuple[dict, str, str]:
         """Predicts with several backbones, fuses them, and explains: picture in, predictions and maps out.
@@ -71,13 +72,14 @@ class Api:
             fusion: how several answers become one
             explanations: maps to make
             target: class to explain, by name, number or rank ("second", "#2"); empty for the fused answer
+            against: class that the target is compared with, named likewise; empty for none
             options: of the maps, by name; see the endpoint methods
 
         Returns:
             The result as JSON, the figure of all maps (PNG), and the raw maps (NPZ).
         """
         methods = ["rollout", "integrated_gradients"] if explanations is None else explanations
-        wanted = self._request(collection, backbones, fusion, methods, target, options)
+        wanted = self._request(collection, backbones, fusion, methods, target, against, options)
         done = self._analysed(picture, wanted)
         figure = write_file(done, "png", result.figure(done))
         return result.to_json(done, Path(picture).name), figure, write_file(done, "npz", result.save_maps(done))
@@ -108,6 +110,7 @@ class Api:
         backbones: list[str] | None = None,
         fusion: str = "mean",
         target: str = "",
+        against: str = "",
         options: dict | None = None,
     ) -> tuple[str, dict]:
         """One map of one backbone or of the fused model: where it looked, by one method.
@@ -120,17 +123,18 @@ class Api:
             backbones: those that are fused; none for those suggested
             fusion: how several answers become one
             target: class to explain, by name, number or rank ("second", "#2"); empty for the subject's own answer
+            against: class that the target is compared with, named likewise; empty for none
             options: of the map, by name; see the endpoint methods
 
         Returns:
-            The map over the picture (PNG), and what belongs to it: its class and probability, figures, what the method
-            cannot tell, and its values on their own grid.
+            The map over the picture (PNG), and what belongs to it: its class and probability, the class that it is
+            compared with and that one's (null without), figures, what the method cannot tell, and its values on their
+            own grid.
         """
         alone = subject != FUSED
         names = [subject] if alone else backbones
-        done = self._analysed(
-            picture, self._request(collection, names, "mean" if alone else fusion, [method], target, options)
-        )
+        wanted = self._request(collection, names, "mean" if alone else fusion, [method], target, against, options)
+        done = self._analysed(picture, wanted)
         heat = done.maps[subject][method]
         if isinstance(heat, NotOffered):
             raise NotOfferedError(f"No {method} of {subject}: {heat.reason}.")
@@ -142,6 +146,8 @@ class Api:
             "method": method,
             "target": about["target"],
             "probability": float(done.probabilities(subject)[done.target]),
+            "against": about["against"],
+            "against_probability": None if done.against is None else float(done.probabilities(subject)[done.against]),
             "class_specific": entry.class_specific,
             **about["maps"][subject][method],
             "limits": entry.limits,
@@ -252,11 +258,13 @@ class Api:
         fusion: str,
         explanations: Sequence[str] = (),
         target: str = "",
+        against: str = "",
         options: dict | None = None,
     ) -> Request:
         names = tuple(backbones or self.handlers.catalogue.suggested(collection))
         given = _options(options)
-        return Request(collection, names, fusion, tuple(explanations), target or None, given)
+        classes = {"target": target or None, "against": against or None}
+        return Request(collection, names, fusion, tuple(explanations), options=given, **classes)
 
     def _analysed(self, picture: str, wanted: Request) -> Analysis:
         rows = check(wanted, self.handlers.catalogue)
@@ -378,7 +386,10 @@ class Inputs:
             "target": lambda: gr.Textbox(
                 "", label="class to explain, by name, number or rank; empty for the subject's own answer", visible=False
             ),
-            "options": lambda: gr.JSON({}, label=options, visible=False),
+            "against": lambda: gr.Textbox(
+                "", label="class to compare it with, by name, number or rank; empty for none", visible=False
+            ),
+            "options": lambda: _named(options),
             "layer": lambda: gr.Number(-1, label="layer, from 0; -1 is the last", **whole),
             "head": lambda: gr.Number(MEAN, label="head, from 0; -1 is the mean of all", **whole),
             "token": lambda: gr.Number(0, label="token, from 0", **whole),
@@ -386,6 +397,13 @@ class Inputs:
             "steps": lambda: gr.Number(10, label=f"steps of pgd, 1 to {whatif.MOST_STEPS}", **whole),
         }
         return made[name]()
+
+
+def _named(label: str) -> gr.JSON:
+    """An input for values by name. Gradio says of a JSON that it may be anything, in words that MCP cannot read."""
+    values = gr.JSON({}, label=label, visible=False)
+    values.api_info = lambda: {"type": "object", "description": "values by name"}
+    return values
 
 
 def build(handlers: Handlers) -> None:
