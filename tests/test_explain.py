@@ -20,6 +20,7 @@ from vitdemo.types import Heat, NotOffered, View
 from vitdemo.views import canvas_shape, spread, union
 
 METHODS = EXPLANATIONS.names()
+CLOSED = "closed form of a linear model"
 QUICK = Options(steps=4, samples=3, patches=4, batch=5)
 
 
@@ -90,23 +91,26 @@ def random_weights(seed: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("baseline", BASELINES)
 @pytest.mark.parametrize("temperature", [1.0, 2.5])
-def test_integrated_gradients_of_a_linear_backbone(tiny, baseline, temperature):
+def test_integrated_gradients_of_a_linear_backbone(tiny, baseline, temperature, oracle):
     weights = random_weights(0)
     subject = subject_of([linear(tiny, weights, -0.4, temperature)], paint(6, 6))
     start = BASELINES[baseline](subject.pixels[0])[0]
     heat = explain("integrated_gradients", subject, Options(steps=64, baseline=baseline))
     expected = integral(weights, -0.4, subject.pixels[0][0], start, temperature)
-    np.testing.assert_allclose(heat.values, expected, atol=1e-6)
+    oracle("Integrated gradients", CLOSED, heat.values, expected, atol=1e-6)
     assert heat.signed
     assert heat.figures["error"] < 1e-5
+    change = heat.figures["picture"] - heat.figures["baseline"]
+    oracle("Integrated gradients", "completeness, of a linear model", heat.figures["sum"], change, atol=1e-5)
 
 
-def test_integrated_gradients_of_two_fused_linear_backbones(tiny):
+def test_integrated_gradients_of_two_fused_linear_backbones(tiny, oracle):
     parts = [(random_weights(1), -0.4), (random_weights(2), 0.7)]
     subject = subject_of([linear(tiny, *part) for part in parts], paint(6, 6))
     pixels = subject.pixels[0][0]
     expected = sum(integral(*part, pixels, torch.zeros_like(pixels)) for part in parts) / 2
-    np.testing.assert_allclose(values_of("integrated_gradients", subject, Options(steps=64)), expected, atol=1e-6)
+    values = values_of("integrated_gradients", subject, Options(steps=64))
+    oracle("Integrated gradients of a fusion", CLOSED, values, expected, atol=1e-6)
 
 
 def test_dummy_pixels_get_nothing_and_equal_pixels_the_same(tiny):
@@ -152,19 +156,22 @@ def integrate(subject, baseline: str, nodes: np.ndarray, shares: np.ndarray) -> 
 
 
 @pytest.mark.parametrize(("names", "baseline"), [(["vit"], "black"), (["resnet"], "white"), (["vit", "beit"], "mean")])
-def test_integrated_gradients_are_numpys_gauss_legendre_rule(tiny, no_doubling, names, baseline):
+def test_integrated_gradients_are_numpys_gauss_legendre_rule(tiny, no_doubling, names, baseline, oracle):
     subject = subject_of([tiny[name] for name in names], paint(40, 40))
     values = values_of("integrated_gradients", subject, Options(steps=12, baseline=baseline))
     nodes, shares = np.polynomial.legendre.leggauss(12)
     expected = integrate(subject, baseline, (nodes + 1) / 2, shares / 2)
-    assert np.abs(values - expected).max() <= 1e-3 * np.abs(expected).max()
+    name = "Integrated gradients" if len(names) == 1 else "Integrated gradients of a fusion"
+    atol = 1e-3 * np.abs(expected).max()
+    oracle(name, "NumPy's Gauss-Legendre nodes, autograd in fp64", values, expected, atol=atol)
 
 
-def test_integrated_gradients_are_a_riemann_sum_of_many_steps(tiny, no_doubling):
+def test_integrated_gradients_are_a_riemann_sum_of_many_steps(tiny, no_doubling, oracle):
     subject = subject_of([tiny["vit"]], paint(40, 40))
     values = values_of("integrated_gradients", subject, Options(steps=96))
     expected = integrate(subject, "black", (np.arange(250) + 0.5) / 250, np.full(250, 1 / 250))
-    assert np.abs(values - expected).max() <= 5e-3 * np.abs(expected).max()
+    atol = 5e-3 * np.abs(expected).max()
+    oracle("Integrated gradients", "Riemann sum of 250 steps, autograd in fp64", values, expected, atol=atol)
 
 
 @pytest.mark.parametrize("strategy", ["mean", "validation"])
@@ -194,7 +201,7 @@ def test_members_of_other_sizes_are_added_on_the_picture(tiny, no_doubling):
 
 
 @pytest.mark.parametrize("name", ["vit", "resnet", "beit"])
-def test_figures_of_completeness_agree(tiny, name):
+def test_figures_of_completeness_agree(tiny, name, oracle):
     subject = subject_of([tiny[name]], paint(40, 40))
     heat = explain("integrated_gradients", subject, QUICK)
     figures = heat.figures
@@ -206,7 +213,7 @@ def test_figures_of_completeness_agree(tiny, name):
     with torch.no_grad():
         for key, pixels in (("picture", subject.pixels[0]), ("baseline", torch.zeros_like(subject.pixels[0]))):
             own = torch.softmax(tiny[name].network(pixels) / tiny[name].backbone.temperature, -1)[0, 1]
-            assert figures[key] == pytest.approx(float(own), abs=1e-6)
+            oracle("Integrated gradients", "probabilities of both ends", figures[key], own, atol=1e-6)
 
 
 def steep(tiny) -> Model:
@@ -214,18 +221,31 @@ def steep(tiny) -> Model:
     return linear(tiny, torch.full((3, 6, 6), 4.0), -10.0)
 
 
-def test_steps_double_until_the_map_adds_up(tiny):
-    heat = explain("integrated_gradients", subject_of([steep(tiny)], paint(6, 6)), Options(steps=2))
+def test_pieces_are_halved_until_the_map_adds_up(tiny, oracle, monkeypatch):
+    subject = subject_of([steep(tiny)], paint(6, 6))
+    heat = explain("integrated_gradients", subject, Options(steps=2))
     figures = heat.figures
-    assert figures["steps"] in (8, 16, 32, 64, 128)
+    assert 2 < figures["steps"] < gradient.MOST_STEPS and figures["steps"] % 2 == 0
     assert figures["error"] <= max(0.05 * abs(figures["picture"] - figures["baseline"]), 0.001)
+    rough, fine = (_only(subject, steps, monkeypatch) for steps in (figures["steps"], 4096))
+    oracle("Integrated gradients", "4,096 points on the whole way", heat.values, fine, atol=0.1 * np.abs(fine).max())
+    assert np.abs(heat.values - fine).max() < np.abs(rough - fine).max()  # than as many points spread evenly
 
 
-def test_steps_stop_doubling_at_the_most(tiny, monkeypatch):
+def _only(subject, steps: int, monkeypatch) -> np.ndarray:
+    """The map of one Gauss-Legendre rule over the whole way."""
+    with monkeypatch.context() as patched:
+        patched.setattr(gradient, "POINTS", int(steps))
+        patched.setattr(gradient, "NEGLIGIBLE", float("inf"))
+        patched.setattr(Options, "__post_init__", lambda self: None)
+        return explain("integrated_gradients", subject, Options(steps=int(steps))).values
+
+
+def test_points_stop_at_the_most(tiny, monkeypatch):
     monkeypatch.setattr(gradient, "NEGLIGIBLE", -1.0)
     monkeypatch.setattr(gradient, "TOLERANCE", -1.0)
     heat = explain("integrated_gradients", subject_of([steep(tiny)], paint(6, 6)), Options(steps=3))
-    assert heat.figures["steps"] == gradient.MOST_STEPS == 256
+    assert heat.figures["steps"] == 85 * 3 <= gradient.MOST_STEPS == 256
 
 
 def test_a_picture_like_its_baseline_needs_no_more_steps(tiny):
@@ -240,7 +260,7 @@ def test_a_picture_like_its_baseline_needs_no_more_steps(tiny):
 
 
 @pytest.mark.parametrize("names", [["vit"], ["resnet", "beit"]])
-def test_smoothgrad_without_noise_is_the_length_of_the_gradient(tiny, names):
+def test_smoothgrad_without_noise_is_the_length_of_the_gradient(tiny, names, oracle):
     subject = subject_of([tiny[name] for name in names], paint(40, 40))
     pixels = [x.clone().requires_grad_() for x in subject.pixels]
     each = [
@@ -250,17 +270,17 @@ def test_smoothgrad_without_noise_is_the_length_of_the_gradient(tiny, names):
     gradients = torch.autograd.grad(sum(each) / len(each), pixels)
     expected = sum(g[0].square().sum(0).sqrt() for g in gradients)
     values = values_of("smoothgrad", subject, Options(samples=3, noise=0.0))
-    np.testing.assert_allclose(values, expected, rtol=1e-3, atol=1e-4 * expected.max())
+    oracle("SmoothGrad", "autograd, without noise", values, expected, rtol=1e-3, atol=1e-4 * float(expected.max()))
 
 
-def test_smoothgrad_of_a_linear_logit_is_the_length_of_its_weights(tiny):
+def test_smoothgrad_of_a_linear_logit_is_the_length_of_its_weights(tiny, oracle):
     """Where σ' is nearly constant, the gradient is σ' w whatever the noise."""
     weights = 1e-3 * random_weights(5)
     values = values_of("smoothgrad", subject_of([linear(tiny, weights, 0.0)], paint(6, 6)), Options(samples=9))
-    np.testing.assert_allclose(values, 0.25 * weights.norm(dim=0), rtol=1e-4)
+    oracle("SmoothGrad", CLOSED, values, 0.25 * weights.norm(dim=0), rtol=1e-4)
 
 
-def test_smoothgrad_is_the_mean_over_its_noisy_copies(tiny):
+def test_smoothgrad_is_the_mean_over_its_noisy_copies(tiny, oracle):
     """One more copy changes the running mean by that copy's gradient only."""
     subject = subject_of([tiny["vit"]], paint(40, 40))
     generator = torch.Generator().manual_seed(0)
@@ -271,7 +291,7 @@ def test_smoothgrad_is_the_mean_over_its_noisy_copies(tiny):
         gradients.append(torch.autograd.grad(probability, x)[0][0])
     expected = torch.stack(gradients).mean(0).norm(dim=0)
     values = values_of("smoothgrad", subject, Options(samples=5, batch=2))
-    np.testing.assert_allclose(values, expected, rtol=1e-3, atol=1e-4 * expected.max())
+    oracle("SmoothGrad", "autograd, copy by copy", values, expected, rtol=1e-3, atol=1e-4 * float(expected.max()))
 
 
 # occlusion
@@ -310,23 +330,24 @@ def hide_in_a_loop(subject, options: Options) -> np.ndarray:
 
 
 @pytest.mark.parametrize("baseline", BASELINES)
-def test_occlusion_is_hiding_in_a_loop(tiny, baseline):
+def test_occlusion_is_hiding_in_a_loop(tiny, baseline, oracle):
     subject = subject_of([tiny["vit"]], paint(44, 40))
     options = replace(QUICK, baseline=baseline)
     heat = explain("occlusion", subject, options)
-    np.testing.assert_allclose(heat.values, hide_in_a_loop(subject, options), atol=2e-6)
+    oracle("Occlusion", "a loop over patches and pixels", heat.values, hide_in_a_loop(subject, options), atol=2e-6)
     assert heat.figures == {"patches": heat.values.size}
     assert np.abs(heat.values).max() > 1e-4
 
 
-def test_occlusion_hides_from_all_members_at_once(tiny):
+def test_occlusion_hides_from_all_members_at_once(tiny, oracle):
     subject = subject_of([tiny["vit"], tiny["wide"], tiny["resnet"]], paint(70, 50))
     heat = explain("occlusion", subject, QUICK)
-    np.testing.assert_allclose(heat.values, hide_in_a_loop(subject, QUICK), atol=2e-6)
+    expected = hide_in_a_loop(subject, QUICK)
+    oracle("Occlusion of a fusion", "a loop over patches and pixels", heat.values, expected, atol=2e-6)
     assert heat.view.box[0] == min(view.box[0] for view in subject.views)
 
 
-def test_occlusion_of_a_vote(tiny):
+def test_occlusion_of_a_vote(tiny, oracle):
     """It needs no gradient: the vote's own jumps are its map."""
     subject = subject_of([tiny["vit"], tiny["resnet"], tiny["beit"]], paint(40, 40), "vote")
     heat = explain("occlusion", subject, QUICK)
@@ -335,20 +356,21 @@ def test_occlusion_of_a_vote(tiny):
         hidden = [x.clone() for x in subject.pixels]
         for x in hidden:
             x[..., :8, :8] = 0
-        assert heat.values[0, 0] == pytest.approx(float(whole - subject.scorer(*hidden)[0, 1]), abs=1e-6)
+        expected = whole - subject.scorer(*hidden)[0, 1]
+    oracle("Occlusion of a fusion", "one patch by hand, of a vote", heat.values[0, 0], expected, atol=1e-6)
 
 
 # rollout of a fused model
 
 
-def test_fused_rollout_is_the_weighted_mean_of_the_members_shares(tiny):
+def test_fused_rollout_is_the_weighted_mean_of_the_members_shares(tiny, oracle):
     picture = paint(50, 40)
     subject = subject_of([tiny["vit"], tiny["resnet"], tiny["registers"]], picture, "validation")
     heat = explain("rollout", subject, Options())
     shares = [values_of("rollout", subject_of([tiny[name]], picture)) for name in ("vit", "registers")]
     weights = subject.weights[[0, 2]]
     expected = sum(w * share / share.sum() for w, share in zip(weights, shares, strict=True)) / weights.sum()
-    np.testing.assert_allclose(heat.values, expected, atol=1e-6)
+    oracle("Attention rollout of a fusion", "weighted mean of the members' shares", heat.values, expected, atol=1e-6)
     assert heat.values.sum() == pytest.approx(1, abs=1e-5)
     assert heat.figures == {"members": 2, "of": 3}
 

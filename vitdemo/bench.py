@@ -25,7 +25,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from vitdemo import result
+from vitdemo import images, result
 from vitdemo.attention import HEAD_FUSIONS, Recorder
 from vitdemo.backbones import Backbone, Catalogue, bundled
 from vitdemo.draw import COLOUR_MAPS, SCALES
@@ -35,6 +35,7 @@ from vitdemo.fusion import FusedModel
 from vitdemo.models import Model, Models, Network, Progress
 from vitdemo.pipeline import Request, analyse
 from vitdemo.predict import predict
+from vitdemo.samples import shipped
 
 THREADS = 2
 ROOT = Path(__file__).parent.parent
@@ -135,10 +136,32 @@ def gradients(quick: bool) -> list[Figure]:
             heats.append(explain("integrated_gradients", subject, Options(steps=32)))
 
         ratio = ratio_of(partial(_plain, subject.models[0], subject.pixels[0]), explained, pairs=1 if quick else 3)
-    taken = 2 * heats[-1].figures["steps"] - 32  # 32 + 64 + … where they had to be doubled
+    taken = 2 * heats[-1].figures["steps"] - 32  # a piece that is halved costs twice its points, and leaves one piece more
     return [
         Figure("gradients_time", ratio * 32 / taken, 4.0 * 32, "plain forward passes", "integrated gradients, 32 steps")
     ]
+
+
+def ordinary(quick: bool) -> list[Figure]:
+    """All that one analysis of a sample computes, predictions and the fused maps included, against one forward and
+    backward pass of its largest backbone."""
+    catalogue, models = Catalogue(bundled()), Models("cpu")
+    collection = catalogue.collections()[0]
+    names = ("student",) if quick else tuple(catalogue.suggested(collection))
+    methods = ("rollout", "relevance", "integrated_gradients")
+    request = Request(collection, names, explanations=methods, options=Options(steps=2 if quick else 32))
+    picture = images.load(shipped()[0].file)
+    rows = catalogue.get(collection, names)
+    with models.use(rows) as loaded:
+        largest = max(loaded, key=lambda model: model.backbone.parameters)
+        pixels = largest.pixels([picture])
+        ratio = ratio_of(
+            partial(_there_and_back, largest, pixels),
+            partial(analyse, picture, request, catalogue, models),
+            pairs=1 if quick else 5,
+        )
+    what = f"rollout, relevance and integrated gradients of {', '.join(names)} and their fusion"
+    return [Figure("ordinary_time", ratio, 100.0, f"forward and backward passes of {largest.backbone.name}", what)]
 
 
 @contextmanager
@@ -180,6 +203,11 @@ def random_backbone(folder: Path, architecture: str, arguments: dict, size: int)
 
 def _noise(size: int) -> Image.Image:
     return Image.fromarray(np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8))
+
+
+def _there_and_back(model: Model, pixels: torch.Tensor) -> None:
+    pixels = pixels.clone().requires_grad_()
+    torch.autograd.grad(model.network(pixels)[0, 0], pixels)
 
 
 def _plain(model: Model, pixels: torch.Tensor) -> None:
@@ -317,6 +345,7 @@ class _Counted(nn.Module):
 MEASUREMENTS: dict[str, Callable[[bool], list[Figure]]] = {
     "rollout": rollout,
     "gradients": gradients,
+    "ordinary": ordinary,
     "start": start,
     "cache": cache,
     "redraw": redraw,

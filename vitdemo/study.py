@@ -84,8 +84,8 @@ class Plan:
     """What a study does. Two studies of the same plan, backbones and versions give the same figures, times aside."""
 
     pictures: int = 200  # drawn with one flower, and as many with two
-    photographs: int = 48  # at most, where there is a folder of them
-    costly: int = 24  # pictures of each kind about which slow methods are asked
+    photographs: int = 32  # at most, where there is a folder of them
+    costly: int = 16  # pictures of each kind about which slow methods are asked
     curves: int = 24  # pictures with one flower whose deletion and insertion are measured; photographs all
     randomised: int = 12  # pictures with one flower for which weights are randomised, of single backbones
     seed: int = 0

@@ -64,8 +64,12 @@ def speaker(language: str) -> Say:
 
 
 def translated(reason: str, language: str) -> str:
-    """Why something is not offered, in that language; sentence by sentence, since reasons are joined."""
+    """Why something is not offered or cannot be done, in that language; part by part, since reasons are joined."""
     if language == "zh-CN":
+        for explanation in EXPLANATIONS:  # a method's name begins the sentence that says that it compares no classes
+            same = " is the same for every class, so it cannot"
+            chinese = LANGUAGES[language][f"method.{explanation.name}"]
+            reason = reason.replace(f"{explanation.title.lower()}{same}", f"{chinese}{same}")
         for english, chinese in zh.REASONS.items():
             reason = reason.replace(english, chinese)
         for english, chinese in zh.PATTERNS.items():

@@ -107,7 +107,7 @@ TEXT = {
     "option.baseline.info": "What gradients fade in from, and what hidden parts look like.",
     "baseline.average": "all of them, averaged",
     "option.steps": "Integrated gradients: steps",
-    "option.steps.info": "To begin with; doubled, up to 256, until the map adds up.",
+    "option.steps.info": "To begin with; more where the map does not add up, at most 256.",
     "option.smoothing": "Smoothing",
     "option.smoothing.info": "Makes one map of those of many noisy copies of the picture.",
     "smoothing.none": "none",

@@ -106,7 +106,7 @@ TEXT = {
     "option.baseline.info": "梯度方法从它渐变而来，遮住的部分也显示成它。",
     "baseline.average": "全部，取平均",
     "option.steps": "积分梯度：步数",
-    "option.steps.info": "起始步数；会加倍（最多 256），直到总和吻合。",
+    "option.steps.info": "起始步数；在加不起来的路段再细分，最多 256 步。",
     "option.smoothing": "平滑",
     "option.smoothing.info": "把许多带噪声副本的热图合成一张。",
     "smoothing.none": "无",
@@ -620,15 +620,22 @@ METHODS = {
     ),
 }
 
-# Why a map is not offered: parts of the sentences that `attention.tokens` and `explain` make.
+# Why something is not offered or cannot be done, and what a map takes for granted: whole sentences and parts of them.
 REASONS = {
+    # methods
     "the weighted mean of the backbones' maps: ": "各网络热图的加权平均：",
     "it explains the logit of one backbone, and a fused model has none": "它解释单个网络的 logit，融合模型没有 logit",
     "it looks into one backbone, and a fused model has no layer of its own": "它查看单个网络内部，融合模型没有自己的层",
+    "a fused model has no attention but that of its backbones": "融合模型没有自己的注意力，只有各网络的注意力",
     " is the same for every class, so it cannot compare two of them": "对每个类别都一样，无法比较两个类别",
+    " jumps from class to class, so it has no gradient; occlusion works.": "会在类别之间跳变，没有梯度；可以用遮挡。",
+    " jumps from class to class, so no gradient leads to a mistake; allowed: another fusion.": (
+        "会在类别之间跳变，没有梯度可以引向错误；请换一种融合方式。"
+    ),
     "guided backpropagation is defined for networks of ReLUs alone, and this one has ": (
         "引导反向传播只对仅含 ReLU 的网络有定义，而这个网络含有 "
     ),
+    "no ReLU as a module": "的 ReLU 不是独立的模块",
     "DeepLift does not add up here: its error is ": "DeepLift 在这里加起来不吻合：误差为所解释差值的 ",
     " % of the difference that it explains, more than the 5 % that are let pass; integrated gradients add up": (
         " %，超过允许的 5 %；积分梯度是吻合的"
@@ -644,6 +651,12 @@ REASONS = {
     ": which of its layers to take, and which axis, is not settled": "（该取哪一层、哪个轴尚未确定）",
     "GradCAM needs what the last block's attention reads, and a ": "GradCAM 需要最后一个模块的注意力所读取的内容，而 ",
     " has no layer that holds it": " 没有保存它的层",
+    "only the class token asks in this layer: leave query at -1": "这一层里只有类别词元在提问：请让查询保持 -1",
+    "the class token does not ask in this layer: choose a patch as query, or a later layer": (
+        "类别词元在这一层不提问：请选一个小块作为查询，或选靠后的层"
+    ),
+    "it was not asked for": "没有要求计算它",
+    # attention
     "a convolutional network has no attention": "卷积网络没有注意力",
     "MobileViT attends within each pixel phase and convolves in between: no token is one patch": (
         "MobileViT 在各像素相位内做注意力，中间夹着卷积：没有哪个词元对应一个小块"
@@ -651,61 +664,203 @@ REASONS = {
     "MobileViTv2 scores each patch for all others at once: it has no attention from patch to patch": (
         "MobileViTv2 一次为每个小块打一个分：没有小块之间的注意力"
     ),
-    "Swin attends within shifted windows; its rollout is an extension not checked here": (
-        "Swin 在移动窗口内做注意力；它的展开是一种尚未在此验证的推广"
-    ),
-    "CaiT mixes its heads before and after the softmax; its rollout has not been checked here": (
-        "CaiT 在 softmax 前后混合注意力头；它的展开尚未在此验证"
-    ),
-    "CrossViT attends in two branches of different patch sizes; its rollout has not been checked here": (
-        "CrossViT 有两条块大小不同的分支；它的展开尚未在此验证"
-    ),
-    "LeViT drops three quarters of its tokens on the way; its rollout has not been checked here": (
-        "LeViT 途中丢弃四分之三的词元；它的展开尚未在此验证"
-    ),
-    "ConViT mixes attention with fixed positions; its rollout has not been checked here": (
-        "ConViT 把注意力与固定位置混合；它的展开尚未在此验证"
-    ),
     "XCiT attends over channels, not over places": "XCiT 的注意力作用于通道，而不是位置",
+    " is not an architecture for which rollout was checked": " 不在已验证展开的架构之列",
+    "its blocks are not plain transformer blocks, for which alone rollout was checked": (
+        "它的模块不是普通的 Transformer 模块，而展开只在后者上验证过"
+    ),
+    "its patches are not laid out on a plain grid": "它的小块没有排成普通的网格",
+    "it has not two branches with one exchange a stage, for which alone rollout was checked": (
+        "它不是每阶段交换一次的两条分支，而展开只在这种结构上验证过"
+    ),
+    "its head pools two branches of different lengths, for which rollout was not checked": (
+        "它的分类头汇合两条长度不同的分支，展开尚未在此验证"
+    ),
+    "its windows and its grid attend side by side, for which rollout was not checked": (
+        "它的窗口注意力与网格注意力并行，展开尚未在此验证"
+    ),
+    "it has no attention from place to place": "它没有位置之间的注意力",
+    "This backbone uses causal or grouped attention, which is not recorded here.": (
+        "这个网络使用因果注意力或分组注意力，这里不作记录。"
+    ),
     "it sees the picture in two grids at once, so a place in it has no one token": (
-        "它同时用两种网格看图片，所以一个位置并不对应唯一的 token"
+        "它同时用两种网格看图片，所以一个位置并不对应唯一的词元"
     ),
     "it mixes attention by content with attention by position, so a share has no one score": (
-        "它把按内容的注意力与按位置的注意力混合，所以一个比例并不来自唯一的得分"
+        "它把按内容的注意力与按位置的注意力混合，所以一个份额并不来自唯一的得分"
     ),
     "several attentions run side by side in its layers, so its heads have no common numbers": (
         "它的层里有几个并行的注意力，所以各个头没有统一的编号"
     ),
     "its patches are read by a query of its own in the end, which is no token": (
-        "最后读取小块的是一个单独的查询，它不是 token"
+        "最后读取小块的是一个单独的查询，它不是词元"
     ),
-    "down to the tokens of its convolutional stem, no further": "只到卷积主干的 token 为止",
+    "an extension: ": "推广：",
+    "down to the tokens of its convolutional stem, no further": "只到卷积主干的词元为止",
     "heads are mixed once more after the softmax, which is left out because rows are signed after it": (
         "softmax 之后各个头又混合了一次；因为混合后会有负值，这里略去"
     ),
+    "attention by content and by position are mixed as the model mixes them": (
+        "按内容和按位置的注意力，按模型自己的方式混合"
+    ),
+    "both branches are one state; coarse patches are spread over the fine ones that they cover": (
+        "两条分支看作一个状态；粗块分给它所覆盖的细块"
+    ),
     "where tokens are dropped there is no skip connection: attention alone counts": (
-        "在丢弃 token 的地方没有跳跃连接：只计注意力"
+        "在丢弃词元的地方没有跳跃连接：只计注意力"
     ),
     "pooling is taken as the mean of the patches under it": "池化看作其下小块的平均",
     "windows are put back where they lie": "窗口放回其所在位置",
     "merging patches is taken as their mean": "合并小块看作它们的平均",
     "convolutions between the layers are taken to stay in place": "层间的卷积看作停留在原位",
     ". Integrated gradients and occlusion work for every backbone.": "。积分梯度和遮挡适用于每个骨干网络。",
-    "majority vote jumps from class to class, so it has no gradient; occlusion works.": (
-        "多数表决会在类别之间跳变，没有梯度；可以用遮挡。"
-    ),
+    # fusions
+    "majority vote": "多数表决",
+    "Majority vote": "多数表决",
     "there is no record of what these backbones said of validation pictures": "没有这些网络在验证图片上的答案记录",
     "it reads maps from inside the backbones, which are kept when it is the chosen fusion": (
         "它要读取网络内部的特征图，只有选中这种融合时才会保留它们"
     ),
+    # pictures, weights, machines
+    "JPEG, PNG, WebP, GIF or BMP": "JPEG、PNG、WebP、GIF 或 BMP",
+    "The picture needs more memory than there is; send a smaller one.": (
+        "图片需要的内存超过现有内存；请换一张小一些的。"
+    ),
+    " starts like ": " 的开头像 ",
+    " but cannot be decoded: it is damaged, incomplete, or its metadata is out of bounds.": (
+        "，但无法解码：文件已损坏、不完整，或元数据超出范围。"
+    ),
+    "The GPU was taken away before the work was done; try again, or ask for less at once.": (
+        "工作完成之前 GPU 就被收回了；请重试，或一次少要求一些。"
+    ),
+    "What is hidden was not understood; expected: an object with stamp, grid, hidden (patches) and mask.": (
+        "看不懂遮住了什么；应为包含 stamp、grid、hidden（小块）和 mask 的对象。"
+    ),
+    "The bundled flowers collection works without it.": "自带的花卉集合不需要它也能用。",
 }
 
-# Reasons with names in them, as regular expressions: those that fitted fusions make.
+# Those with names or numbers in them, as regular expressions.
 PATTERNS = {
     r"^(?:.* )?has to learn from validation pictures, and (.+)\.$": r"需要从验证图片学习，但\1。",
     r"the record of (\S+) is of other classes": r"\1 的记录属于其他类别",
     r"the record of (\S+) lacks ([^;]+); allowed: ([^。]+)": r"\1 的记录里没有 \2；允许：\3",
     r"the record of (\S+) was made with other weights or settings of ([^\s。]+)": r"\1 的记录来自 \2 的其他权重或设置",
     r"([\w-]+) does not show the maps of its stages; allowed: ([^。]+)": r"\1 不提供各阶段的特征图；允许：\2",
+    r"([\w-]+) does not show the maps of its stages; choose a fusion that needs none\.": (
+        r"\1 不提供各阶段的特征图；请选择不需要特征图的融合方式。"
+    ),
     r"the record of (\S+) does not say how cautiously": r"\1 的记录没有说明要多谨慎",
+    r"its head pools by (\S+), for which rollout was not checked": r"它的分类头按 \1 汇合，展开尚未在此验证",
+    r"(而这个网络含有 .*)\battention\b": r"\1注意力",
+    r"(而这个网络含有 .*) and ": r"\1 和",
+    r"head is (\S+), but the heads of layer (\S+) are 0 to (\S+)": r"头的值是 \1，但第 \2 层的头为 0 到 \3",
+    r"(\w+) is (\S+), but this backbone has 0 to (\S+)": r"\1 的值是 \2，但这个网络只有 0 到 \3",
+    r"^(.+) cannot be examined token by token: (.+)\.$": r"\1 无法逐个词元查看：\2。",
+    r"^(.+) computes its attention in a way that is not seen layer by layer; .+ still work\.$": (
+        r"\1 计算注意力的方式无法逐层看到；积分梯度和遮挡仍然可用。"
+    ),
+    r"^token (\S+) asks nothing in layer (\S+); allowed: (\S+) to (\S+)\.$": (
+        r"词元 \1 在第 \2 层不提问；允许：\3 到 \4。"
+    ),
+    r"^There is no patch (\S+); allowed: (\S+) to (\S+)\.$": r"没有小块 \1；允许：\2 到 \3。",
+    r"^There is no grid (.+); allowed: (.+)\.$": r"没有网格 \1；允许：\2。",
+    r"^(.+) cannot be attacked; allowed: (.+)\.$": r"\1 不能被攻击；允许：\2。",
+    r"^(.+) is the same for every class, so it compares none; allowed: (.+)\.$": (
+        r"\1 对每个类别都一样，无法比较类别；允许：\2。"
+    ),
+    r"^There is no (\w+) of (.+): (.+)\.$": r"没有 \2 的 \1：\3。",
+    r"^The map cannot be made of a picture that hardly differs: (.+)\.$": r"图片几乎不变时，这张热图却做不出来：\1。",
+    r"^(.+) is to be compared with itself; allowed: two different classes\.$": (
+        r"\1 不能与自身比较；允许：两个不同的类别。"
+    ),
+    r"^No backbone is chosen; allowed: one or more of (.+)\.$": r"没有选择骨干网络；允许：\1 中的一个或多个。",
+    r"^A backbone is chosen twice: (.+); allowed: each once\.$": r"有骨干网络被选了两次：\1；允许：每个一次。",
+    r"^Unknown target class (.+); allowed: (.+)\.$": r"未知的目标类别 \1；允许：\2。",
+    r"^Unknown fusion (.+); allowed: (.+)\.$": r"未知的融合方式 \1；允许：\2。",
+    r"^Unknown explanation (.+); allowed: (.+)\.$": r"未知的热图方法 \1；允许：\2。",
+    r"^Unknown collection (.+); allowed: (.+)\.$": r"未知的集合 \1；允许：\2。",
+    r"^Unknown attack (.+); allowed: (.+)\.$": r"未知的攻击 \1；允许：\2。",
+    r"^Unknown (\S+) backbone (.+); allowed: (.+)\.$": r"集合 \1 中没有骨干网络 \2；允许：\3。",
+    r"^Unknown (.+) ('.*'); allowed: (.+)\.$": r"设置 \1 没有取值 \2；允许：\3。",
+    r"^(\w+) is (.+); allowed: a whole number from (\S+) to (\S+)\.$": r"\1 的值是 \2；允许：\3 到 \4 的整数。",
+    r"^(\w+) is (.+); allowed: (\S+) to (\S+)\.$": r"\1 的值是 \2；允许：\3 到 \4。",
+    r"^(.+) need (.+) of weights together, but the cache may hold (.+); choose fewer .+ --memory\.$": (
+        r"\1 的权重共需 \2，而缓存只能容纳 \3；请选择更少或更小的骨干网络，或用更大的 --memory 启动。"
+    ),
+    r"^Expected a picture as a file, got (.+); allowed: (.+)\.$": r"需要一个图片文件，得到的是 \1；允许：\2。",
+    r"^(.+) is a folder; expected one picture file: (.+)\.$": r"\1 是文件夹；需要一个图片文件：\2。",
+    r"^(.+) is not a regular file; expected one picture file: (.+)\.$": r"\1 不是普通文件；需要一个图片文件：\2。",
+    r"^There is no file (.+); expected a picture file: (.+)\.$": r"没有文件 \1；需要一个图片文件：\2。",
+    r"^The file (.+) cannot be opened; expected a picture file: (.+)\.$": r"文件 \1 打不开；需要一个图片文件：\2。",
+    r"^(.+) is empty; expected a picture: (.+)\.$": r"\1 是空文件；需要一张图片：\2。",
+    r"^(.+) is not a picture of a kind that is read here; allowed: (.+)\.$": (
+        r"\1 不是这里能读取的图片类型；允许：\2。"
+    ),
+    r"^(.+) has more than (\S+) scans; expected an ordinary JPEG\.$": r"\1 的扫描次数超过 \2；需要普通的 JPEG。",
+    r"^(.+) has (\S+) x (\S+) pixels; expected at least one\.$": r"\1 有 \2 x \3 个像素；至少要有一个。",
+    r"^(.+) has (\S+) x (\S+) = (\S+) million pixels; at most (\S+) million are allowed\.$": (
+        r"\1 有 \2 x \3 个像素，即 \4 百万；最多允许 \5 百万像素。"
+    ),
+    r"^(.+) has (\S+) MB; at most (\S+) MB are allowed\.$": r"\1 有 \2 MB；最多允许 \3 MB。",
+    # while weights are fetched
+    r"^The file (.+) is not on this machine, and the program was started offline: .+ to fetch it\.": (
+        r"文件 \1 不在这台机器上，而程序是离线启动的：请联网启动一次以下载它。"
+    ),
+    r"^The file (.+) is not on this machine and needs a network once: unset HF_HUB_OFFLINE to fetch it\.": (
+        r"文件 \1 不在这台机器上，需要联网下载一次：请取消 HF_HUB_OFFLINE。"
+    ),
+    r"^The file (.+) is not on this machine and needs a network once: (\S+) cannot be reached\.": (
+        r"文件 \1 不在这台机器上，需要联网下载一次：无法连接 \2。"
+    ),
+    r"^The file (.+) is not on this machine and needs a network once: (\S+) did not answer in time; .+ later\.": (
+        r"文件 \1 不在这台机器上，需要联网下载一次：\2 没有及时应答；请稍后再试。"
+    ),
+    r"^The connection to (\S+) broke off while the file (.+) was fetched: try again\.": (
+        r"下载文件 \2 时与 \1 的连接中断：请重试。"
+    ),
+    r"^The connection broke off (\S+) times and the hub cannot resume: try again later\.": (
+        r"连接中断了 \1 次，而服务器不能续传：请稍后再试。"
+    ),
+    r"^The file (.+) arrived damaged \((.+)\) and was thrown away: try again\.": (
+        r"文件 \1 下载后已损坏（\2），已丢弃：请重试。"
+    ),
+    r"^The file (.+) arrived incomplete and was thrown away: try again\.": r"文件 \1 下载不完整，已丢弃：请重试。",
+    r"^The file (.+) needs (\S+) MB and (.+) has (\S+) MB free: make room, or set HF_HOME to another disk\.": (
+        r"文件 \1 需要 \2 MB，而 \3 只剩 \4 MB：请腾出空间，或把 HF_HOME 设到另一个磁盘。"
+    ),
+    r"^There is no room on the disk for the file (.+): make room, or set HF_HOME to another disk\.": (
+        r"磁盘上没有空间存放文件 \1：请腾出空间，或把 HF_HOME 设到另一个磁盘。"
+    ),
+    r"^The file (.+) cannot be written to the cache \((.+)\): set HF_HOME to a folder that can be written\.": (
+        r"文件 \1 无法写入缓存（\2）：请把 HF_HOME 设到可以写入的文件夹。"
+    ),
+    r"^The file (.+) is damaged and cannot be removed \((.+)\): delete (.+) by hand\.": (
+        r"文件 \1 已损坏且无法删除（\2）：请手动删除 \3。"
+    ),
+    r"^The file (.+) cannot be fetched \((.+)\)\.": r"文件 \1 无法下载（\2）。",
+    r"^(\S+) answered (\S+) when asked for the file (.+): try again later\.": (
+        r"向 \1 请求文件 \3 时得到应答 \2：请稍后再试。"
+    ),
+    r"^(\S+) refuses access to (\S+) \((\S+)\): sign in with `hf auth login`\.": (
+        r"\1 拒绝访问 \2（\3）：请用 `hf auth login` 登录。"
+    ),
+    r"^(\S+) has no repository (\S+), or it is private: check the name, or sign in\.": (
+        r"\1 上没有仓库 \2，或者它是私有的：请检查名称，或登录。"
+    ),
+    r"^The repository (\S+) is gated: accept its terms at (\S+) and sign in with `hf auth login`\.": (
+        r"仓库 \1 需要授权：请在 \2 接受其条款，并用 `hf auth login` 登录。"
+    ),
+    r"^The repository (\S+) has no revision (\S+): check branch, tag or commit\.": (
+        r"仓库 \1 没有版本 \2：请检查分支、标签或提交。"
+    ),
+    r"^There is no file (.+): check the name; repositories without safetensors cannot be used\.": (
+        r"没有文件 \1：请检查名称；没有 safetensors 的仓库不能使用。"
+    ),
+    r"^(\S+) does not answer like a hub when asked for the file (.+): check HF_ENDPOINT and the proxy\.": (
+        r"向 \1 请求文件 \2 时，应答不像来自 Hub：请检查 HF_ENDPOINT 和代理。"
+    ),
+    # what stands between translated parts
+    r"(?<=[\u4e00-\u9fff]), (?=[\u4e00-\u9fff])": "，",
+    r"(?<=[\u4e00-\u9fff]); (?=[\u4e00-\u9fff])": "；",
+    r"(?<=。) (?=[\u4e00-\u9fff])": "",
 }
