@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,12 +25,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(folder: Path, cwd: Path = ROOT) -> Iterator[str]:
-    """The address of `python app.py`, started in `cwd`; what it prints and keeps goes to `folder`."""
+def running(folder: Path, cwd: Path = ROOT, flags: Sequence[str] = ()) -> Iterator[str]:
+    """The address of `python app.py` with further flags, started in `cwd`; what it prints goes to `folder`."""
     port, logged = free_port(), folder / "server.log"
     environment = os.environ | {"GRADIO_TEMP_DIR": str(folder / "gradio"), "HF_HUB_OFFLINE": "1"}
     with logged.open("w") as log:
-        command = [sys.executable, str(ROOT / "app.py"), "--port", str(port)]
+        command = [sys.executable, str(ROOT / "app.py"), "--port", str(port), *flags]
         process = subprocess.Popen(command, cwd=cwd, stdout=log, stderr=log, env=environment)
         try:
             address = f"http://127.0.0.1:{port}/"
