@@ -16,6 +16,7 @@ from vitdemo.types import NotOffered
 
 GRADIENTS = [one.name for one in EXPLANATIONS if one.family == "gradient"]
 QUICK = Options(steps=2, samples=3, batch=2)
+SCORES = "closed form of a square and a line"
 
 
 class Scores(nn.Module):
@@ -40,43 +41,42 @@ def scored(tiny):
 
 
 @pytest.mark.parametrize("baseline", BASELINES)
-def test_two_steps_integrate_a_square_and_a_line(scored, baseline):
+def test_two_steps_integrate_a_square_and_a_line(scored, baseline, oracle):
     subject, weights = scored
     x, blank = subject.pixels[0][0], BASELINES[baseline](subject.pixels[0])[0]
     options = Options(steps=2, samples=3, baseline=baseline)
     for target, expected in ((0, x**2 - blank**2), (1, weights * (x - blank))):
         heat = explain("integrated_gradients", replace(subject, target=target), options)
-        np.testing.assert_allclose(heat.values, expected.sum(0), atol=1e-5)
+        oracle("Integrated gradients", SCORES, heat.values, expected.sum(0), atol=1e-5)
         assert heat.figures["steps"] == 2
     # on a line every random point has the same slope
     heat = explain("gradient_shap", replace(subject, target=1), options)
-    np.testing.assert_allclose(heat.values, (weights * (x - blank)).sum(0), atol=1e-5)
+    oracle("GradientShap", SCORES, heat.values, (weights * (x - blank)).sum(0), atol=1e-5)
     assert heat.figures["error"] < 1e-3
 
 
-def test_gradient_shap_of_a_square_draws_its_points_evenly(scored):
+def test_gradient_shap_of_a_square_draws_its_points_evenly(scored, oracle):
     """2 (b + α (x - b)) (x - b) over the mean of the drawn α, which is about 1/2."""
     subject, _ = scored
     x = subject.pixels[0][0]
     heat = explain("gradient_shap", replace(subject, target=0), Options(samples=200, batch=64))
     ratio = heat.values.sum() / float((x**2).sum())
-    np.testing.assert_allclose(heat.values, ratio * (x**2).sum(0), rtol=1e-4)
+    oracle("GradientShap", "a square, for the points that were drawn", heat.values, ratio * (x**2).sum(0), rtol=1e-4)
     assert ratio == pytest.approx(1, abs=0.1)
 
 
-def test_the_gradient_and_what_the_input_makes_of_it(scored):
+def test_the_gradient_and_what_the_input_makes_of_it(scored, oracle):
     subject, weights = scored
     x = subject.pixels[0][0]
-    np.testing.assert_allclose(
-        explain("gradient", replace(subject, target=0), QUICK).values, (2 * x).norm(dim=0), rtol=1e-4
-    )
+    values = explain("gradient", replace(subject, target=0), QUICK).values
+    oracle("Gradient", SCORES, values, (2 * x).norm(dim=0), rtol=1e-4)
     for target, expected in ((0, 2 * x**2), (1, weights * x)):
         values = explain("input_x_gradient", replace(subject, target=target), QUICK).values
-        np.testing.assert_allclose(values, expected.sum(0), rtol=1e-4, atol=1e-5)
+        oracle("Input × gradient", SCORES, values, expected.sum(0), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("smoothing", ["smoothgrad", "smoothgrad_sq", "vargrad"])
-def test_smoothing_is_the_moments_over_noisy_copies(scored, smoothing):
+def test_smoothing_is_the_moments_over_noisy_copies(scored, smoothing, oracle):
     """The gradient of Σ x² is 2 x, so that of a noisy copy is 2 (x + noise)."""
     subject, _ = scored
     options = Options(samples=5, batch=2, noise=0.2, seed=7, smoothing=smoothing)
@@ -90,7 +90,7 @@ def test_smoothing_is_the_moments_over_noisy_copies(scored, smoothing):
         "vargrad": copies.var(0, correction=0).sum(0),
     }
     heat = explain("gradient", replace(subject, target=0), options)
-    np.testing.assert_allclose(heat.values, moments[smoothing], rtol=1e-3, atol=1e-4)
+    oracle("Gradient, smoothed", SCORES, heat.values, moments[smoothing], rtol=1e-3, atol=1e-4)
     assert heat.figures == {"samples": 5}
 
 
@@ -161,7 +161,7 @@ def normalised(subject, pixels: torch.Tensor) -> torch.Tensor:
     return ((pixels - network.mean) / network.std).flatten(1)
 
 
-def test_guided_backpropagation_of_one_layer(bent):
+def test_guided_backpropagation_of_one_layer(bent, oracle):
     """Wᵀ (z > 0) relu(v): a unit that is off, or that speaks against the class, sends nothing back."""
     subject, body = bent
     hidden = body.one(normalised(subject, subject.pixels[0]))[0]
@@ -169,11 +169,11 @@ def test_guided_backpropagation_of_one_layer(bent):
     back = ((hidden > 0) * says.clamp_min(0)) @ body.one.weight
     expected = back.detach().view(3, 4, 4) / subject.models[0].network.std
     heat = explain("guided_backprop", subject, QUICK)
-    np.testing.assert_allclose(heat.values, expected.norm(dim=0), rtol=1e-4)
+    oracle("Guided backpropagation", "one layer of ReLUs by hand", heat.values, expected.norm(dim=0), rtol=1e-4)
 
 
 @pytest.mark.parametrize("baseline", ["black", "white", "blurred"])
-def test_deep_lift_of_one_layer(bent, baseline):
+def test_deep_lift_of_one_layer(bent, baseline, oracle):
     """The rescale rule: a unit's multiplier is Δ relu(z) / Δ z."""
     subject, body = bent
     x, blank = subject.pixels[0], BASELINES[baseline](subject.pixels[0])
@@ -182,7 +182,8 @@ def test_deep_lift_of_one_layer(bent, baseline):
     says = (body.two.weight[2] - body.two.weight[4]) / 2.0
     slopes = ((multiplier * says) @ body.one.weight).detach().view(3, 4, 4) / subject.models[0].network.std
     heat = explain("deep_lift", subject, Options(baseline=baseline))
-    np.testing.assert_allclose(heat.values, (slopes * (x - blank)[0]).sum(0), rtol=1e-3, atol=1e-4)
+    expected = (slopes * (x - blank)[0]).sum(0)
+    oracle("DeepLift", "one layer of ReLUs by hand", heat.values, expected, rtol=1e-3, atol=1e-4)
     assert heat.figures["logit_error"] < 1e-4
     assert heat.figures["logit_sum"] == pytest.approx(float(heat.values.sum()), abs=1e-3)
 

@@ -29,7 +29,7 @@ def brute_force(count: int, value) -> np.ndarray:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 6])
-def test_all_coalitions_give_the_shapley_values_of_any_game(count):
+def test_all_coalitions_give_the_shapley_values_of_any_game(count, oracle):
     table = np.random.default_rng(count).normal(size=2**count)
 
     def value(players) -> float:
@@ -39,18 +39,18 @@ def test_all_coalitions_give_the_shapley_values_of_any_game(count):
     assert len(kept) == 2**count - 2
     scores = np.array([value(set(np.flatnonzero(row))) for row in kept])
     values = shapley_values(kept, weights, scores, value(set()), value(set(range(count))))
-    np.testing.assert_allclose(values, brute_force(count, value), atol=1e-10)
+    oracle("KernelSHAP", "Shapley values by their definition", values, brute_force(count, value), atol=1e-10)
 
 
 @pytest.mark.parametrize("most", [60, 400])
-def test_drawn_coalitions_are_exact_for_a_sum_over_players(most):
+def test_drawn_coalitions_are_exact_for_a_sum_over_players(most, oracle):
     worth = np.random.default_rng(1).normal(size=20)
     kept, weights = coalitions(20, most, seed=3)
     assert kept.shape == (most, 20)
     assert not kept.all(1).any() and kept.any(1).all()
     np.testing.assert_array_equal(kept[: most // 2], ~kept[most // 2 :])
     values = shapley_values(kept, weights, 0.3 + kept @ worth, 0.3, 0.3 + worth.sum())
-    np.testing.assert_allclose(values, worth, atol=1e-9)
+    oracle("KernelSHAP", "closed form of a sum over players", values, worth, atol=1e-9)
 
 
 def test_drawn_coalitions_come_near_the_shapley_values_and_nearer_with_more():
@@ -72,12 +72,12 @@ def test_drawn_coalitions_come_near_the_shapley_values_and_nearer_with_more():
     assert errors[1] < errors[0]
 
 
-def test_ridge_is_scikit_learns():
+def test_ridge_is_scikit_learns(oracle):
     random = np.random.default_rng(0)
     kept, weights, scores = random.random((40, 7)) < 0.5, random.random(40), random.random(40)
     values, fit = ridge(kept, weights, scores)
     reference = Ridge(alpha=1.0).fit(kept.astype(float), scores, sample_weight=weights)
-    np.testing.assert_allclose(values, reference.coef_, atol=1e-12)
+    oracle("LIME", "scikit-learn's ridge", values, reference.coef_, atol=1e-12)
     assert fit == pytest.approx(reference.score(kept.astype(float), scores, sample_weight=weights))
     assert ridge(kept, weights, np.full(40, 0.7))[1] == 1.0
 
@@ -89,7 +89,7 @@ OPTIONS = Options(segments=4, coalitions=16, patches=4, batch=5)
 
 
 @pytest.mark.parametrize("regions", ["patches", "superpixels"])
-def test_kernel_shap_of_a_few_regions_is_the_definition(tiny, regions):
+def test_kernel_shap_of_a_few_regions_is_the_definition(tiny, regions, oracle):
     subject = subject_of([tiny["vit"], tiny["wide"]], paint(50, 40))
     options = replace(OPTIONS, regions=regions)
     heat = explain("kernel_shap", subject, options)
@@ -101,11 +101,12 @@ def test_kernel_shap_of_a_few_regions_is_the_definition(tiny, regions):
     kept = np.array([[bool(index >> player & 1) for player in range(count)] for index in range(2**count)])
     table = scores_of(subject, grid, seen, kept, options, lambda: None)
     expected = brute_force(count, lambda players: table[sum(2**player for player in players)])
-    np.testing.assert_allclose(heat.values, expected[grid], atol=1e-6)
-    assert expected.sum() == pytest.approx(heat.figures["picture"] - heat.figures["nothing"], abs=1e-6)
+    oracle("KernelSHAP", "Shapley values by their definition, of a picture", heat.values, expected[grid], atol=1e-6)
+    change = heat.figures["picture"] - heat.figures["nothing"]
+    oracle("KernelSHAP", "completeness", expected.sum(), change, atol=1e-6)
     # and ablation is the last row against those with one region less
     drops = table[-1] - table[[2**count - 1 - 2**player for player in range(count)]]
-    np.testing.assert_allclose(ablation.values, drops[grid], atol=1e-6)
+    oracle("Ablation of regions", "its own pictures, one by one", ablation.values, drops[grid], atol=1e-6)
 
 
 def numbered(*maps: np.ndarray) -> np.ndarray:
@@ -128,7 +129,7 @@ def test_everything_kept_is_the_picture_and_nothing_kept_the_blank_one(tiny):
 
 
 @pytest.mark.parametrize("window", [1, 2, 3])
-def test_the_sliding_square_is_captums(tiny, window):
+def test_the_sliding_square_is_captums(tiny, window, oracle):
     from captum.attr import Occlusion
 
     subject = subject_of([tiny["vit"]], paint(40, 40))
@@ -137,7 +138,7 @@ def test_the_sliding_square_is_captums(tiny, window):
     pixels = Occlusion(subject.scorer).attribute(
         subject.pixels[0], sliding_window_shapes=(3, side, side), strides=(3, 8, 8), target=1, baselines=0
     )
-    np.testing.assert_allclose(heat.values, pixels[0, 0, 4::8, 4::8], atol=1e-6)
+    oracle("Occlusion", "Captum's sliding square", heat.values, pixels[0, 0, 4::8, 4::8], atol=1e-6)
 
 
 def test_a_square_larger_than_the_picture_hides_all_of_it(tiny):

@@ -14,6 +14,7 @@ import torch
 from tests.families import body, every_family, pixels
 from vitdemo.attention import HEAD_FUSIONS, Recorder, gradients_of, layout_of, relevance, rollout
 
+WHOLE = "product of whole matrices in NumPy"
 Weights = np.ndarray  # (heads, W, n, m) of one picture
 
 
@@ -229,7 +230,7 @@ def product(layers, fuse, residual: float | None, readout) -> np.ndarray:
 
 
 @pytest.mark.parametrize("family", CASES)
-def test_rollout_is_the_row_of_the_whole_product(family):
+def test_rollout_is_the_row_of_the_whole_product(family, oracle):
     layers, readout, prefix, grid = CASES[family]
     layout = layout_of(body(family), (every_family()[family][2],) * 2)
     with torch.no_grad(), Recorder() as recorder:
@@ -241,11 +242,14 @@ def test_rollout_is_the_row_of_the_whole_product(family):
         fuse = {"mean": lambda heads: heads.mean(0), "max": lambda heads: heads.max(0)}[how]
         for picture in range(2):
             row = product(layers(of_one_picture(recorder.matrices, picture, 2)), fuse, residual, readout)
-            np.testing.assert_allclose(rolled[picture], to_map(row, prefix, grid), rtol=1e-4, atol=1e-6)
+            expected = to_map(row, prefix, grid)
+            oracle(
+                "Attention rollout", f"{WHOLE}, {len(CASES)} families", rolled[picture], expected, rtol=1e-4, atol=1e-6
+            )
 
 
 @pytest.mark.parametrize("family", CASES)
-def test_relevance_is_the_row_of_the_whole_matrix(family):
+def test_relevance_is_the_row_of_the_whole_matrix(family, oracle):
     layers, readout, prefix, grid = CASES[family]
     layout = layout_of(body(family), (every_family()[family][2],) * 2)
     matrices, gradients = gradients_of(lambda: body(family)(pixels(family))[:, 1].sum())
@@ -263,10 +267,11 @@ def test_relevance_is_the_row_of_the_whole_matrix(family):
             layers(of_one_picture(products, picture, 2)), lambda heads: np.maximum(heads, 0).mean(0), None, readout
         )
         expected = to_map(row, prefix, grid)
-        np.testing.assert_allclose(result[picture], expected, rtol=2e-3, atol=1e-4 * expected.max())
+        atol = 1e-4 * expected.max()
+        oracle("Relevance", f"{WHOLE}, {len(CASES)} families", result[picture], expected, rtol=2e-3, atol=atol)
 
 
-def test_wide_pictures_keep_their_shape():
+def test_wide_pictures_keep_their_shape(oracle):
     """Windows of Swin on a grid of 6 x 10, which they do not fit."""
     arguments = {"img_size": (12, 20), "patch_size": 2, "window_size": 4, "embed_dim": 16, "depths": (2,)}
     torch.manual_seed(0)
@@ -279,4 +284,4 @@ def test_wide_pictures_keep_their_shape():
     for matrix, shift in zip(recorder.matrices, (0, 2), strict=True):
         whole = swin_window(matrix.double().numpy()[None], 6, 10, 4, shift)[0] @ whole
     assert rolled.shape == (6, 10)
-    np.testing.assert_allclose(rolled, whole.mean(0).reshape(6, 10), rtol=1e-4)
+    oracle("Attention rollout", f"{WHOLE}, windows that do not fit", rolled, whole.mean(0).reshape(6, 10), rtol=1e-4)

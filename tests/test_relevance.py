@@ -11,7 +11,7 @@ from tests.families import FAMILIES, body, pixels
 from vitdemo.attention import Layout, Recorder, gradient_rollout, gradients_of, layout_of, relevance, rollout
 from vitdemo.attention.tokens import stack
 from vitdemo.errors import VitdemoError
-from vitdemo.explain import Options, explain
+from vitdemo.explain import EXPLANATIONS, Options, explain
 from vitdemo.types import Heat, NotOffered
 
 OFFERED = [name for name in TINY if name != "resnet"]
@@ -62,34 +62,35 @@ def by_gildenblat(matrices, gradients, layout: Layout) -> np.ndarray:
     return np.stack(maps)
 
 
-METHODS = {"relevance": (relevance, by_chefer), "gradient rollout": (gradient_rollout, by_gildenblat)}
+METHODS = {"Relevance": (relevance, by_chefer), "Gradient rollout": (gradient_rollout, by_gildenblat)}
+PAPER = "the definition's whole matrix in NumPy"
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", ["class token", "distilled", "pooled"])
-def test_the_row_is_that_of_the_whole_matrix(name, method):
+def test_the_row_is_that_of_the_whole_matrix(name, method, oracle):
     layout, matrices, gradients = heads(name)
     ours, reference = METHODS[method]
     result = ours(matrices, gradients, layout)
     assert result.shape == (2, *layout.grid)
-    np.testing.assert_allclose(result, reference(matrices, gradients, layout), rtol=1e-4, atol=1e-6)
+    oracle(method, PAPER, result, reference(matrices, gradients, layout), rtol=1e-4, atol=1e-6)
     alone = [ours([m[1:] for m in matrices], [g[1:] for g in gradients], layout)]
     torch.testing.assert_close(result[1:], alone[0])
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", OFFERED)
-def test_recorded_attention_and_gradients_give_the_papers_map(tiny, name, method):
+def test_recorded_attention_and_gradients_give_the_papers_map(tiny, name, method, oracle):
     model = tiny[name]
     pictures = torch.rand(2, *model.transform["input_size"], generator=torch.Generator().manual_seed(4))
     layout = layout_of(model.network.body, model.transform["input_size"][1:])
     matrices, gradients = gradients_of(score_of(model.network, pictures))
     ours, reference = METHODS[method]
     expected = reference(matrices, gradients, layout)
-    np.testing.assert_allclose(ours(matrices, gradients, layout), expected, rtol=1e-3, atol=1e-5 * expected.max())
+    oracle(method, PAPER, ours(matrices, gradients, layout), expected, rtol=1e-3, atol=1e-5 * expected.max())
 
 
-def test_two_layers_by_hand():
+def test_two_layers_by_hand(oracle):
     """One class token, two patches, one head. A_1 = [[.2, .3, .5], I, I] with G_1 = [[1, 2, -1], ...0];
     A_2 = [[.5, .5, 0], I, I] with G_2 = [[2, 4, 9], ...0].
 
@@ -102,7 +103,7 @@ def test_two_layers_by_hand():
     slopes = [torch.zeros(3, 3), torch.zeros(3, 3)]
     slopes[0][0], slopes[1][0] = torch.tensor([1.0, 2.0, -1.0]), torch.tensor([2.0, 4.0, 9.0])
     result = relevance([first[None, None], second[None, None]], [one[None, None] for one in slopes], layout)
-    torch.testing.assert_close(result, torch.tensor([[[3.2, 0.0]]]))
+    oracle("Relevance", "two layers by hand", result, [[[3.2, 0.0]]], rtol=1.3e-6, atol=1e-5)
 
 
 def test_negative_parts_are_cut_before_the_mean_of_heads():
@@ -115,7 +116,7 @@ def test_negative_parts_are_cut_before_the_mean_of_heads():
 
 
 @pytest.mark.parametrize("name", ["vit", "beit"])
-def test_gradients_are_finite_differences(tiny, name):
+def test_gradients_are_finite_differences(tiny, name, oracle):
     """One entry of one matrix is moved while the model runs."""
     network = tiny[name].network
     pictures = torch.rand(1, *tiny[name].transform["input_size"], generator=torch.Generator().manual_seed(5))
@@ -138,7 +139,8 @@ def test_gradients_are_finite_differences(tiny, name):
             with torch.no_grad(), Nudge(layer, at, by):
                 ends.append(float(network(pictures)[0, 1]))
         slope, scale = (ends[0] - ends[1]) / 0.1, float(gradients[layer].abs().max())
-        assert abs(slope - float(gradients[layer][at])) <= 0.02 * scale
+        found = float(gradients[layer][at])
+        oracle("Gradient of the attention", "central differences", found, slope, atol=0.02 * scale)
 
 
 class Interruption(Exception):
@@ -256,7 +258,7 @@ def test_relevance_explains_the_logit(tiny):
 
 
 @pytest.mark.parametrize("method", ["relevance", "gradient_rollout", "attention"])
-def test_the_fused_map_is_the_weighted_mean_of_the_members_shares(tiny, method):
+def test_the_fused_map_is_the_weighted_mean_of_the_members_shares(tiny, method, oracle):
     picture = paint(60, 60)
     names = ("vit", "registers")
     fused = explain(method, subject_of([tiny[name] for name in (*names, "resnet")], picture), Options())
@@ -265,7 +267,9 @@ def test_the_fused_map_is_the_weighted_mean_of_the_members_shares(tiny, method):
         heat = explain(method, subject_of([tiny[name]], picture), Options())
         shares.append(heat.values / heat.values.sum())
     assert isinstance(fused, Heat)
-    np.testing.assert_allclose(fused.values, np.mean(shares, axis=0), rtol=1e-4, atol=1e-7)
+    title = f"{EXPLANATIONS.get(method).title} of a fusion"
+    expected = np.mean(shares, axis=0)
+    oracle(title, "weighted mean of the members' shares", fused.values, expected, rtol=1e-4, atol=1e-7)
     assert (fused.figures["members"], fused.figures["of"]) == (2, 3)
 
 
@@ -288,19 +292,20 @@ def whole(model, pictures):
         ({"layer": 2, "query": 23}, lambda layers: layers[2].mean(0)[1 + 23, 1:]),
     ],
 )
-def test_raw_attention_is_a_row_of_the_recorded_matrix(tiny, options, expected):
+def test_raw_attention_is_a_row_of_the_recorded_matrix(tiny, options, expected, oracle):
     model = tiny["wide"]
     subject = subject_of([model], paint(90, 60))
     heat = explain("attention", subject, Options(**options))
     assert heat.values.shape == (4, 6)
-    np.testing.assert_allclose(heat.values.ravel(), expected(whole(model, subject.pixels[0])), rtol=1e-4, atol=1e-7)
+    row = expected(whole(model, subject.pixels[0]))
+    oracle("Raw attention", "row of the recorded matrix", heat.values.ravel(), row, rtol=1e-4, atol=1e-7)
 
 
-def test_raw_attention_of_pooled_heads_is_the_mean_over_the_patches(tiny):
+def test_raw_attention_of_pooled_heads_is_the_mean_over_the_patches(tiny, oracle):
     subject = subject_of([tiny["beit"]], paint(60, 60))
     heat = explain("attention", subject, Options(layer=1))
     expected = whole(tiny["beit"], subject.pixels[0])[1].mean(0)[1:, 1:].mean(0)
-    np.testing.assert_allclose(heat.values.ravel(), expected, rtol=1e-4)
+    oracle("Raw attention", "row of the recorded matrix", heat.values.ravel(), expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from vitdemo.attention.tokens import stack
 from vitdemo.errors import VitdemoError
 from vitdemo.types import NotOffered
 
+PAPER = "the paper's matrix product in NumPy"
 LAYOUTS = {
     "class token": stack(1, (3, 3), (0,), 4),
     "not square": stack(1, (2, 5), (0,), 3),
@@ -42,16 +43,16 @@ def by_the_paper(matrices, layout: Layout, residual=0.5) -> np.ndarray:
 
 @pytest.mark.parametrize("residual", [0.5, 0.0, 0.9])
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_rollout_is_the_papers(name, residual):
+def test_rollout_is_the_papers(name, residual, oracle):
     matrices = random_attention(LAYOUTS[name])
     rolled = rollout(matrices, LAYOUTS[name], residual)
     assert rolled.shape == (2, *LAYOUTS[name].grid)
-    np.testing.assert_allclose(rolled, by_the_paper(matrices, LAYOUTS[name], residual), rtol=1e-5, atol=1e-7)
+    oracle("Attention rollout", PAPER, rolled, by_the_paper(matrices, LAYOUTS[name], residual), rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("how", HEAD_FUSIONS)
 @pytest.mark.parametrize("name", [name for name in TINY if name != "resnet"])
-def test_rollout_of_recorded_attention_is_the_papers(tiny, name, how):
+def test_rollout_of_recorded_attention_is_the_papers(tiny, name, how, oracle):
     """From the whole heads, fused in NumPy; rows that do not sum to 1 are normalised."""
     model = tiny[name]
     layout = layout_of(model.network.body, model.transform["input_size"][1:])
@@ -62,7 +63,7 @@ def test_rollout_of_recorded_attention_is_the_papers(tiny, name, how):
         model.network(pictures)
     heads = [torch.from_numpy(getattr(np, how)(matrix.numpy(), axis=1)) for matrix in whole.matrices]
     rolled = rollout(fused.matrices, layout)
-    np.testing.assert_allclose(rolled, by_the_paper(heads, layout), rtol=1e-4, atol=1e-6)
+    oracle("Attention rollout", PAPER, rolled, by_the_paper(heads, layout), rtol=1e-4, atol=1e-6)
     # what the patches and the prefix tokens got is all there is
     assert (rolled.sum((1, 2)) <= 1 + 1e-5).all()
     assert (rolled >= 0).all()
@@ -72,21 +73,22 @@ def test_rollout_of_recorded_attention_is_the_papers(tiny, name, how):
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_identity_gives_the_readout_itself(name):
+def test_identity_gives_the_readout_itself(name, oracle):
     layout = LAYOUTS[name]
     rolled = rollout([torch.eye(layout.tokens)[None]] * layout.layers, layout)[0].flatten()
     expected = torch.zeros(layout.tokens)
     expected[list(layout.readout)] = 1 / len(layout.readout)
-    torch.testing.assert_close(rolled, expected[layout.prefix :])
+    oracle("Attention rollout", "identity by hand", rolled, expected[layout.prefix :], rtol=1.3e-6, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["class token", "not square", "registers"])
-def test_uniform_attention_gives_a_uniform_map(name):
+def test_uniform_attention_gives_a_uniform_map(name, oracle):
     """(a I + b J) to the power L: all patches get (1 - ½^L) / N."""
     layout = LAYOUTS[name]
     uniform = torch.full((1, layout.tokens, layout.tokens), 1 / layout.tokens)
     rolled = rollout([uniform] * layout.layers, layout)
-    torch.testing.assert_close(rolled, torch.full_like(rolled, (1 - 0.5**layout.layers) / layout.tokens))
+    expected = torch.full_like(rolled, (1 - 0.5**layout.layers) / layout.tokens)
+    oracle("Attention rollout", "closed form of uniform attention", rolled, expected, rtol=1.3e-6, atol=1e-5)
 
 
 def test_a_chain_of_looks_points_at_its_end():
@@ -151,12 +153,19 @@ def by_sorting(attention: np.ndarray, layout: Layout, share: float) -> np.ndarra
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_discarding_is_by_picture_and_spares_what_the_head_reads(name, share):
+def test_discarding_is_by_picture_and_spares_what_the_head_reads(name, share, oracle):
     layout = LAYOUTS[name]
     matrices = random_attention(layout, seed=5)
     discarded = [torch.from_numpy(np.stack([by_sorting(one.numpy(), layout, share) for one in m])) for m in matrices]
     rolled = rollout(matrices, layout, discard=share)
-    np.testing.assert_allclose(rolled, by_the_paper(discarded, layout), rtol=1e-4, atol=1e-7)
+    oracle(
+        "Attention rollout, discarding",
+        "sorting in NumPy",
+        rolled,
+        by_the_paper(discarded, layout),
+        rtol=1e-4,
+        atol=1e-7,
+    )
     assert not torch.allclose(rolled, rollout(matrices, layout))
 
 
