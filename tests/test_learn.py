@@ -7,12 +7,12 @@ import re
 import string
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from tests.html import Page
 from vitdemo.backbones import default_catalogue
 from vitdemo.pipeline import Request
 from vitdemo.ui import learn, measured, permalink
@@ -23,35 +23,9 @@ SCRIPT = (Path(learn.__file__).parent / "learn.js").read_text(encoding="utf-8")
 ATTENTION = {"layer", "head", "token"}  # read by the attention tab alone
 
 
-class Balanced(HTMLParser):
-    """Refuses HTML whose tags do not close in order; keeps the attributes and the visible text."""
-
-    VOID = ("br", "img", "input")
-
-    def __init__(self):
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict]] = []
-        self.text = ""
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
-
-
 @pytest.fixture(scope="module", params=SPOKEN)
 def page(request):
-    parsed = Balanced()
-    parsed.feed(learn.lesson(request.param))
-    assert parsed.open == []
-    return request.param, parsed
+    return request.param, Page(learn.lesson(request.param))
 
 
 def gaps(text: str) -> set[str]:

@@ -28,15 +28,6 @@ def small(name: str, **changes) -> pretrain.Pretraining:
     return replace(pretrain.PRETRAININGS[name], **settings)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Layers this small gain nothing from threads, and lose much where other programs hold the cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory) -> Path:
     """train/ and val/ with two classes of smooth noise."""

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 from datetime import UTC, datetime
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import paint
+from tests.html import Page
 from vitdemo import draw, images, result
 from vitdemo.backbones import default_catalogue
 from vitdemo.explain import EXPLANATIONS, Options
@@ -40,40 +40,10 @@ def composed(analysis, language: str = "en", **look) -> report.Report:
     return report.compose(analysis, language, render.colours_of(NAMES), WHEN, name="noise.png", **look)
 
 
-class Reader(HTMLParser):
-    """What a browser would find in it."""
-
-    VOID = frozenset(["meta", "img", "br"])
-
-    def __init__(self):
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict]] = []
-        self.text = ""
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
-
-
-def read(document: str) -> Reader:
-    reader = Reader()
-    reader.feed(document)
-    assert reader.open == []
-    return reader
-
-
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_html_stands_alone_and_says_everything(analysis, language):
     document = report.html(composed(analysis, language))
-    reader, say = read(document), speaker(language)
+    reader, say = Page(document), speaker(language)
     assert reader.tags[0] == ("html", {"lang": language})
     sources = [attributes["src"] for tag, attributes in reader.tags if tag == "img"]
     assert len(sources) == 1 + 5  # the picture, three gradients, two rollouts: the convolutional network has none
@@ -134,7 +104,7 @@ def test_png_has_everything_in_one_picture(analysis, language):
 
 def test_one_backbone_without_maps(catalogue, models, picture):
     analysis = analyse(picture, Request("tiny", ("vit",), explanations=()), catalogue, models)
-    reader = read(report.html(composed(analysis)))
+    reader = Page(report.html(composed(analysis)))
     assert [tag for tag, _ in reader.tags].count("img") == 1 and "One backbone" in reader.text
     assert Image.open(io.BytesIO(report.png(composed(analysis)))).height < 1400
 

@@ -26,15 +26,6 @@ LABELS = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
 NO_MIXING = data.Augmentation(mixing_probability=0.0)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Layers this small gain nothing from threads, and lose much where other programs hold the cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory) -> Path:
     """train/, val/ and test/ with five classes of plain colour plus noise."""
