@@ -295,6 +295,14 @@ def test_hiding_speaks_of_what_is_there(tab, analysis):
     assert "allowed: 0 to 63" in tab.change(sent([64]), analysis, "now", "", Visitor())
     assert "allowed: plain, vit" in tab.change(sent([1], "<b>"), analysis, "now", "", Visitor())
     assert "遮住" in tab.change(sent(), analysis, "now", "", Visitor("zh-CN"))
+    chinese = [
+        tab.change(text, analysis, "now", "", Visitor("zh-CN"))
+        for text in (sent([64]), sent([1], "<b>"), json.dumps({"hidden": []}))
+    ]
+    for answer, words in zip(chinese, ("没有小块 64；允许：0 到 63。", "没有网格", "看不懂遮住了什么"), strict=True):
+        assert words in answer and "allowed" not in answer and "expected" not in answer
+    with pytest.raises(gr.Error, match="没有小块 64"):
+        tab.take_changed(sent([64]), analysis, "now", Visitor("zh-CN"))
 
 
 def test_the_changed_picture_becomes_the_pages(tab, analysis):

@@ -30,7 +30,7 @@ from vitdemo.scrutiny import Scrutiny, scrutinise
 from vitdemo.spaces import Entrance, lends
 from vitdemo.ui import permalink, pictures, render, report, trust
 from vitdemo.ui.fields import controls, fusions, request_of, values_of
-from vitdemo.ui.text import Say
+from vitdemo.ui.text import Say, translated
 from vitdemo.ui.visitor import language, say_to
 from vitdemo.ui.work import Run
 
@@ -228,7 +228,7 @@ class Handlers:
         except Cancelled:
             yield changes(status=render.notice(say("cancelled")))
         except VitdemoError as error:
-            yield changes(status=render.notice(str(error), "error"))
+            yield changes(status=render.notice(translated(str(error), spoken), "error"))
         except gr.Error as error:  # the platform has no GPU to lend just now, and says why
             yield changes(status=render.notice(str(error.message), "error"))
         except Exception:
@@ -243,7 +243,7 @@ class Handlers:
         try:
             wanted, rows = self._wanted(values)
         except VitdemoError as error:
-            yield changes(status=render.notice(str(error), "error"))
+            yield changes(status=render.notice(translated(str(error), language(request)), "error"))
             return
         label = self._button(wanted, rows, last, say_to(request))
         if label and not (sample and (sample, wanted) in self._opened):
@@ -333,7 +333,7 @@ class Handlers:
         except Cancelled:
             return
         except VitdemoError as error:
-            yield render.notice(str(error), "error")
+            yield render.notice(translated(str(error), language(request)), "error")
         except gr.Error as error:
             yield render.notice(str(error.message), "error")
         except Exception:

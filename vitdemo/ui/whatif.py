@@ -170,7 +170,7 @@ class WhatIf:
             shown = whatifshow.changes(before, after, say, self.handlers.colours(analysis), hidden)
             return shown + (whatifshow.two_maps(before, after, method, say, spoken) if methods else "")
         except VitdemoError as error:
-            return whatifshow.sentence(str(error), "alert")
+            return whatifshow.sentence(translated(str(error), spoken), "alert")
         except gr.Error as error:  # the platform has no GPU to lend just now, and says why
             return whatifshow.sentence(str(error.message), "alert")
         except Exception:
@@ -191,7 +191,7 @@ class WhatIf:
             with self.handlers.gate:
                 return ["", _file(changed_picture(analysis.picture, change, self._grids(analysis)))]
         except VitdemoError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise gr.Error(translated(str(error), language(request)), print_exception=False) from error
 
     def _grids(self, analysis: Analysis) -> list[whatif.Grid]:
         return self._enter(grids_of, analysis.backbones, analysis.picture, rows=analysis.backbones)

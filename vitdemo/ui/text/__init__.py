@@ -66,7 +66,8 @@ def speaker(language: str) -> Say:
 def translated(reason: str, language: str) -> str:
     """Why something is not offered or cannot be done, in that language; part by part, since reasons are joined."""
     if language == "zh-CN":
-        for explanation in EXPLANATIONS:  # a method's name begins the sentence that says that it compares no classes
+        # a method's name begins the sentence that says that it compares no classes; some end with another's
+        for explanation in sorted(EXPLANATIONS, key=lambda each: -len(each.title)):
             same = " is the same for every class, so it cannot"
             chinese = LANGUAGES[language][f"method.{explanation.name}"]
             reason = reason.replace(f"{explanation.title.lower()}{same}", f"{chinese}{same}")
@@ -74,4 +75,6 @@ def translated(reason: str, language: str) -> str:
             reason = reason.replace(english, chinese)
         for english, chinese in zh.PATTERNS.items():
             reason = re.sub(english, chinese, reason)
+        texts = LANGUAGES[language]  # an option goes by its name on the page
+        reason = re.sub(r"(?<=“)\w+(?=”的值是)", lambda name: texts.get(f"option.{name[0]}", name[0]), reason)
     return reason

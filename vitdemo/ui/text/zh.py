@@ -736,6 +736,8 @@ REASONS = {
     "What is hidden was not understood; expected: an object with stamp, grid, hidden (patches) and mask.": (
         "看不懂遮住了什么；应为包含 stamp、grid、hidden（小块）和 mask 的对象。"
     ),
+    "its checksum is not the hub's": "校验和与服务器的不符",
+    "it is no complete safetensors file": "不是完整的 safetensors 文件",
     "The bundled flowers collection works without it.": "自带的花卉集合不需要它也能用。",
 }
 
@@ -754,7 +756,7 @@ PATTERNS = {
     r"(而这个网络含有 .*)\battention\b": r"\1注意力",
     r"(而这个网络含有 .*) and ": r"\1 和",
     r"head is (\S+), but the heads of layer (\S+) are 0 to (\S+)": r"头的值是 \1，但第 \2 层的头为 0 到 \3",
-    r"(\w+) is (\S+), but this backbone has 0 to (\S+)": r"\1 的值是 \2，但这个网络只有 0 到 \3",
+    r"(\w+) is (\S+), but this backbone has 0 to (\S+)": r"“\1”的值是 \2，但这个网络只有 0 到 \3",
     r"^(.+) cannot be examined token by token: (.+)\.$": r"\1 无法逐个词元查看：\2。",
     r"^(.+) computes its attention in a way that is not seen layer by layer; .+ still work\.$": (
         r"\1 计算注意力的方式无法逐层看到；积分梯度和遮挡仍然可用。"
@@ -782,8 +784,8 @@ PATTERNS = {
     r"^Unknown attack (.+); allowed: (.+)\.$": r"未知的攻击 \1；允许：\2。",
     r"^Unknown (\S+) backbone (.+); allowed: (.+)\.$": r"集合 \1 中没有骨干网络 \2；允许：\3。",
     r"^Unknown (.+) ('.*'); allowed: (.+)\.$": r"设置 \1 没有取值 \2；允许：\3。",
-    r"^(\w+) is (.+); allowed: a whole number from (\S+) to (\S+)\.$": r"\1 的值是 \2；允许：\3 到 \4 的整数。",
-    r"^(\w+) is (.+); allowed: (\S+) to (\S+)\.$": r"\1 的值是 \2；允许：\3 到 \4。",
+    r"^(\w+) is (.+); allowed: a whole number from (\S+) to (\S+)\.$": r"“\1”的值是 \2；允许：\3 到 \4 的整数。",
+    r"^(\w+) is (.+); allowed: (\S+) to (\S+)\.$": r"“\1”的值是 \2；允许：\3 到 \4。",
     r"^(.+) need (.+) of weights together, but the cache may hold (.+); choose fewer .+ --memory\.$": (
         r"\1 的权重共需 \2，而缓存只能容纳 \3；请选择更少或更小的骨干网络，或用更大的 --memory 启动。"
     ),
@@ -803,6 +805,7 @@ PATTERNS = {
     ),
     r"^(.+) has (\S+) MB; at most (\S+) MB are allowed\.$": r"\1 有 \2 MB；最多允许 \3 MB。",
     # while weights are fetched
+    r"(\d+) bytes instead of (\d+)": r"\1 字节，应为 \2 字节",
     r"^The file (.+) is not on this machine, and the program was started offline: .+ to fetch it\.": (
         r"文件 \1 不在这台机器上，而程序是离线启动的：请联网启动一次以下载它。"
     ),
@@ -859,6 +862,7 @@ PATTERNS = {
     r"^(\S+) does not answer like a hub when asked for the file (.+): check HF_ENDPOINT and the proxy\.": (
         r"向 \1 请求文件 \2 时，应答不像来自 Hub：请检查 HF_ENDPOINT 和代理。"
     ),
+    r" ?文件 '([^']*)' of '([^']*)'(?: at '[^']*')? ?": r"“\2”的文件“\1”",
     # what stands between translated parts
     r"(?<=[\u4e00-\u9fff]), (?=[\u4e00-\u9fff])": "，",
     r"(?<=[\u4e00-\u9fff]); (?=[\u4e00-\u9fff])": "；",
