@@ -347,10 +347,9 @@ def pack(one: Examination, largest: int = LARGEST) -> dict:
     """
     heads = [layer.attention for layer in one.layers]
     bare = _document(one) | _weights(heads) | {"sent": "heads", "arithmetic": None}
-    if _fits(whole := bare | {"arithmetic": _arithmetic(one.layers)}, largest):
-        return whole
     if _fits(bare, largest):
-        return bare
+        whole = bare | {"arithmetic": _arithmetic(one.layers)}
+        return whole if _fits(whole, largest) else bare
     means = bare | _weights([each.mean(0, keepdims=True) for each in heads]) | {"sent": "means"}
     return means if _fits(means, largest) else means | _weights([]) | {"sent": "nothing"}
 

@@ -1,6 +1,5 @@
 """The attention tab in a browser: pointing, walking and choosing ask the server nothing."""
 
-import json
 import re
 
 import pytest
@@ -9,9 +8,9 @@ VIEW = "() => vitdemo.attention.view()"
 PIXELS = "() => document.querySelector('.att-stage canvas').toDataURL()"
 
 
-def opened(visit, query: str = ""):
-    """The page as a new visitor sees it, with the attention tab open and the first sample in it."""
-    page = visit(f"?tab=attention{query}")
+def opened(visit, query: str = "", backbones: str = "vit"):
+    """The page with the attention tab open, the first sample in it, and no more maps than have to be."""
+    page = visit(f"?tab=attention&backbones={backbones}&fusion=mean&explanations=rollout{query}")
     page.wait_for_selector(".att-stage canvas")
     settled(page)
     return page
@@ -111,18 +110,91 @@ def test_a_link_restores_layer_head_and_token(visit):
     assert "at_head=mean" in tab.url and "token=5,9" in tab.url and "at_layer=2" in tab.url
 
 
-def test_two_backbones_share_the_pointer(tab):
-    names = json.loads(
-        tab.evaluate(
-            "() => JSON.stringify([...document.querySelectorAll('.att-panel figcaption b')].map((b) => b.innerText))"
-        )
-    )
+def beside(tab, name: str) -> None:
     tab.locator("#att-beside input").click()
-    tab.get_by_role("option").nth(1).click()
+    tab.get_by_role("option", name=name, exact=True).click()
     tab.wait_for_function("() => document.querySelectorAll('.att-panel').length === 2", timeout=60_000)
-    after = tab.locator(".att-panel figcaption b").all_inner_texts()
-    assert after[0] == names[0] and after[1] != names[0]
+    settled(tab)
+
+
+def test_two_backbones_share_the_pointer(visit):
+    tab = opened(visit, backbones="vit,deit")
+    beside(tab, "deit")
+    assert tab.locator(".att-panel figcaption b").all_inner_texts() == ["vit", "deit"]
     tab.locator(".att-stage canvas").nth(1).hover(position={"x": 30, "y": 30})
     settled(tab)
     captions = tab.locator(".att-caption").all_inner_texts()
     assert len(captions) == 2 and all("row 1, column 1" in text for text in captions)
+
+
+def point(tab, x: float, y: float, panel: int = 0) -> None:
+    """At a share of a panel's picture."""
+    canvas = tab.locator(".att-stage canvas").nth(panel)
+    box = canvas.bounding_box()
+    canvas.hover(position={"x": x * box["width"], "y": y * box["height"]})
+    settled(tab)
+
+
+def asking(tab, panel: int = 0) -> tuple[int, int]:
+    """Row and column of the patch that is said to look."""
+    return tuple(
+        map(int, re.search(r"row (\d+), column (\d+)", tab.locator(".att-caption").nth(panel).inner_text()).groups())
+    )
+
+
+def test_a_pyramid_is_pointed_at_on_the_grid_of_each_layer(visit):
+    tab = opened(visit, backbones="swin")
+    requests = asked(tab)
+    point(tab, 0.8, 0.3)
+    assert asking(tab) == (10, 26)  # of 32 x 32
+    assert "only inside its window" in tab.locator(".att-caption").inner_text()
+    first = tab.evaluate(PIXELS)
+    tab.locator(".att-stage canvas").click(position={"x": 8, "y": 8})
+    tab.locator("#att-layer").focus()
+    for layer, where in ((3, (1, 1)), (8, (1, 1))):
+        tab.locator("#att-layer").fill(str(layer))
+        settled(tab)
+        assert asking(tab) == where
+    assert tab.evaluate(PIXELS) != first
+    canvas = tab.locator(".att-stage canvas")
+    canvas.focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown"):
+        tab.keyboard.press(key)
+        settled(tab)
+    assert asking(tab) == (2, 3)  # of 8 x 8: a step is a patch of this layer
+    assert tab.evaluate(VIEW)["at"] == 6 * 32 + 10  # the finest patch at its centre
+    assert tab.locator(".att .pick button[data-head='7']").is_enabled()
+    tab.locator("#att-layer").fill("1")
+    settled(tab)
+    assert tab.locator(".att .pick button[data-head='7']").is_disabled()
+    tab.locator(".att .pick button[data-head='1']").click()
+    settled(tab)
+    cells = tab.locator(".att-arithmetic tbody tr:not(.sum) td:nth-of-type(2)").all_inner_texts()
+    assert sum(map(float, cells)) == pytest.approx(1, abs=0.004)
+    assert tab.locator(".att .thumb").count() == sum((2, 2, 4, 4, 8, 8, 8, 8))
+    assert tab.locator("table.att-depth, .att-depth table").count() == 0
+    assert requests == []
+
+
+def test_backbones_of_different_grids_share_the_place_not_the_number(visit):
+    tab = opened(visit, "&token=11", backbones="vit,swin")  # the patch in row 2, column 2 of 8 x 8
+    beside(tab, "swin")
+    assert [asking(tab, panel) for panel in (0, 1)] == [(2, 2), (7, 7)]
+    point(tab, 0.7, 0.2, panel=0)
+    assert [asking(tab, panel) for panel in (0, 1)] == [(2, 6), (7, 23)]
+    point(tab, 0.05, 0.95, panel=1)
+    assert [asking(tab, panel) for panel in (0, 1)] == [(8, 1), (31, 2)]
+    tab.locator(".chip").first.hover()  # vit's class token, which swin has not
+    settled(tab)
+    assert "class token" in tab.locator(".att-caption").nth(0).inner_text().lower()
+    assert asking(tab, 1) == (7, 7)
+
+
+def test_a_pin_stays_at_its_place_when_another_backbone_is_chosen(visit):
+    tab = opened(visit, "&token=11", backbones="vit,swin")
+    tab.locator("#att-backbone input").click()
+    tab.get_by_role("option", name="swin", exact=True).click()
+    tab.wait_for_function("() => document.querySelector('.att-panel b').innerText === 'swin'", timeout=60_000)
+    settled(tab)
+    assert asking(tab) == (7, 7)
+    assert tab.evaluate(VIEW)["pins"] == [6 * 32 + 6] and "token=199" in tab.url
