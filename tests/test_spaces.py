@@ -1,6 +1,7 @@
 """The same program where a GPU is lent for one call at a time: the platform's rules, enforced by a stand-in."""
 
 import argparse
+import json
 import os
 import pickle
 import re
@@ -18,10 +19,12 @@ import torch
 from tests.conftest import paint
 from vitdemo import host, images, spaces
 from vitdemo.errors import Cancelled, NotOfferedError, UnknownNameError, VitdemoError
-from vitdemo.pipeline import Request, analyse
+from vitdemo.pipeline import Analysis, Request, analyse
+from vitdemo.ui.api import attention_of, misled
 from vitdemo.ui.attention import examined
 from vitdemo.ui.fields import values_of
 from vitdemo.ui.handlers import RESULTS, Handlers, analysed
+from vitdemo.ui.whatif import WhatIf, attacked
 
 ROOT = Path(__file__).parents[1]
 STAND_IN = ROOT / "tests" / "zerogpu"
@@ -149,6 +152,42 @@ def test_attention_is_examined_in_one_entry(platform, handlers, catalogue, pictu
     reasons, views = handlers.entrance(examined, rows, picture, (None, None), rows=rows)
     assert platform.entries == ["enter"]
     assert not reasons["vit"] and "no attention" in reasons["resnet"] and views[0]["id"] == "vit"
+
+
+def test_the_what_if_tab_enters_once_for_each_question(platform, handlers, catalogue, models, picture):
+    """Hiding, misleading, and class against class: what goes in and what comes out is pickled, and the same as here."""
+    analysis, tab = analysed(models, spaces.silent, picture, REQUEST, catalogue), WhatIf(handlers)
+    change = json.dumps({"stamp": "now", "grid": "vit", "hidden": [0, 1, 2], "mask": None})
+    hidden = tab.change(change, analysis, "now", "rollout", Visitor())
+    assert "<img" in hidden and 'role="alert"' not in hidden and platform.entries == ["enter"]
+
+    *_, (html, made) = tab.attack(analysis, "pgd", 8, 2, "fused", Visitor())
+    assert 'role="alert"' not in html and platform.entries == ["enter"] * 2
+    want = attacked(models, spaces.silent, analysis, "pgd", 8, 2, "fused", catalogue)[0]
+    np.testing.assert_array_equal(np.asarray(made.attacked), np.asarray(want.attacked))
+    assert 0 < made.largest == want.largest <= 8
+
+    first, second = (label for label, _ in analysis.top(2))
+    *_, (html, between) = tab.contrast(analysis, first, second, "gradient", "vit", Visitor())
+    assert 'role="alert"' not in html and platform.entries == ["enter"] * 3
+    wanted = Request("tiny", REQUEST.backbones, explanations=("gradient",), target=first, against=second)
+    there = analysed(models, spaces.silent, picture, wanted, catalogue).maps["vit"]["gradient"].values
+    assert any(np.allclose(there, one.maps["vit"]["gradient"].values, atol=1e-7) for one in vars(between).values()
+               if isinstance(one, Analysis))  # fmt: skip
+    assert handlers.models.held == 0  # nothing was loaded outside of the calls
+
+
+def test_endpoints_that_attack_and_examine_enter_once(platform, handlers, catalogue, models, picture):
+    rows = catalogue.get("tiny", ["vit", "resnet"])
+    given = (picture, REQUEST, catalogue, "fgsm", 4, 1, "vit")
+    made, before, after = handlers.entrance(misled, *given, rows=rows)
+    want = misled(models, spaces.silent, *given)
+    np.testing.assert_array_equal(np.asarray(made.attacked), np.asarray(want[0].attacked))
+    for got, here in zip((before, after), want[1:], strict=True):
+        np.testing.assert_allclose(got.fused.probabilities, here.fused.probabilities, atol=1e-6)
+    told = handlers.entrance(attention_of, rows[0], picture, 0, 1, 3, rows=rows[:1])
+    assert told == attention_of(models, spaces.silent, rows[0], picture, 0, 1, 3)
+    assert platform.entries == ["enter"] * 2
 
 
 def test_the_call_may_use_what_is_there_and_the_program_may_not(platform, handlers):

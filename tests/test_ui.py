@@ -572,6 +572,17 @@ def test_measured_figures_are_shown_as_they_are(figures, language):
     assert "0.35" in measured.matrix(figures, "error_correlation", colours, say)
 
 
+@pytest.mark.parametrize("kind", measured.PAIRS)
+def test_no_field_of_pairs_is_coloured_beyond_the_strongest(figures, kind):
+    """A backbone errs more often alone than with another, so that the diagonal holds the largest shares."""
+    values = {"both_wrong": [[0.4, 0.1], [0.1, 0.2]], "error_correlation": [[1, -0.5], [-0.5, 1]],
+              "differ": [[0, 0.25], [0.25, 0]]}[kind]  # fmt: skip
+    figures["disagreement"] |= {"names": ["vit", "resnet"], kind: values}
+    drawn = measured.matrix(figures, kind, render.colours_of(["vit", "resnet"]), speaker("en"))
+    shares = [float(share) for share in re.findall(r"--share:([^\"]+)\"", drawn)]
+    assert shares == {"both_wrong": [1, 0.25, 0.25, 0.5], "error_correlation": [0, 0], "differ": [1, 1]}[kind]
+
+
 def test_too_sure_is_called_too_sure(figures):
     """30 answers 10 points too sure and 10 answers 10 points too shy make 5 points too sure."""
     drawn = measured.reliability_chart(figures, "fusions", "vit", render.colours_of(["vit"]), speaker("en"))

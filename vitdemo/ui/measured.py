@@ -175,12 +175,12 @@ def matrix(data: Mapping, kind: str, colours: Mapping[str, str], say: Say) -> st
     """What any two backbones have in common when they err: a number in every field, and a colour after it."""
     found = data["disagreement"]
     names, values = found["names"], found[kind]
-    off = [abs(values[i][j]) for i in range(len(names)) for j in range(len(names)) if i != j]
-    most = max(off, default=1) or 1
+    size, diagonal = range(len(names)), kind == "both_wrong"  # there, how often it errs at all
+    most = max([0.0, *(values[i][j] for i in size for j in size if i != j or diagonal)]) or 1  # the strongest colour
     percent = kind != "error_correlation"
 
     def field(i: int, j: int) -> str:
-        if i == j and kind != "both_wrong":  # there, how often it errs at all
+        if i == j and not diagonal:
             return '<td class="self" aria-label="—">·</td>'
         value = values[i][j]
         text = f"{100 * value:.0f} %" if percent else f"{value:.2f}"
