@@ -209,3 +209,14 @@ def test_a_checkpoint_of_other_classes_is_refused(rows, tuned, tmp_path):
     with pytest.raises(VitdemoError, match=r"checkpoint of 'vit' with 2 classes, got "):
         finetune(rows["vit"], tmp_path, tuned, epochs=4)
     assert all(torch.equal(tensor, weights[name]) for name, tensor in load_file(tuned / "model.safetensors").items())
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_read(rows, pictures, tmp_path, monkeypatch, capsys):
+    """As on a machine without CUDA, whatever this one has."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(VitdemoError, match=r"^Expected a device of this machine, got 'cuda'; allowed here: 'cpu'\.$"):
+        finetune(rows["vit"], tmp_path / "nowhere", tmp_path / "out", epochs=1, device="cuda")
+    words = ("--backbone", "resnet", "--data", str(pictures), "--out", str(tmp_path / "out"), "--device", "cuda")
+    assert main(["train", "finetune", *words]) == 2
+    assert capsys.readouterr().err.startswith("This machine has no cuda device; allowed: ")
+    assert not (tmp_path / "out").exists()
