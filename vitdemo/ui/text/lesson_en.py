@@ -286,8 +286,7 @@ UNLABELLED = {
     ),
     "measured": (
         "After the names were learned too, vit_mae is right on {vit_mae} % of {pictures} test photographs; vit, the "
-        "same network without this start and trained much longer with names, on {vit} %. So the start saved time, and "
-        "did not make it better in the end."
+        "same network without this start and trained much longer with names, on {vit} %."
     ),
     "seen": "what it sees",
     "guessed": "what it guesses",
