@@ -136,7 +136,7 @@ def gradients(quick: bool) -> list[Figure]:
             heats.append(explain("integrated_gradients", subject, Options(steps=32)))
 
         ratio = ratio_of(partial(_plain, subject.models[0], subject.pixels[0]), explained, pairs=1 if quick else 3)
-    taken = 2 * heats[-1].figures["steps"] - 32  # a piece that is halved costs twice its points, and leaves one piece more
+    taken = 2 * heats[-1].figures["steps"] - 32  # halving a piece leaves one more, for the price of two
     return [
         Figure("gradients_time", ratio * 32 / taken, 4.0 * 32, "plain forward passes", "integrated gradients, 32 steps")
     ]

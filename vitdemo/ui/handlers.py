@@ -328,6 +328,7 @@ class Handlers:
         )
         self._runs[key] = run
         try:
+            yield render.working(Progress("queued", 0.0), say)
             for now in run.watch():
                 yield render.working(now, say) if isinstance(now, Progress) else trust.scrutiny(now, say)
         except Cancelled:

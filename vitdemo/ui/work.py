@@ -7,6 +7,7 @@ so that a cancelled analysis ends within one pass and not within one analysis.
 import contextvars
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TypeVar
@@ -15,7 +16,8 @@ from vitdemo.errors import Cancelled
 from vitdemo.pipeline import Progress
 
 T = TypeVar("T")
-POLL = 0.15  # seconds between two looks; a cancel is seen after that long at the latest
+POLL = 0.15  # seconds between two looks of what waits for its turn; a cancel is seen after that long at the latest
+PAUSE = 0.5  # seconds between two steps that are shown: each costs the browser a walk over the whole page
 
 
 class Run:
@@ -41,7 +43,8 @@ class Run:
         return self._stop.is_set()
 
     def watch(self) -> Iterator[Progress | T]:
-        """Starts the work and yields its progress, again and again while it lasts, then its result.
+        """Starts the work and yields its progress, every half a second while it lasts and whenever there is more to
+        show, then its result.
 
         Raises:
             Whatever the work raised; `Cancelled` after `cancel`.
@@ -49,11 +52,13 @@ class Run:
         context = contextvars.copy_context()  # a platform finds the visitor's request there
         threading.Thread(target=context.run, args=(self._run,), daemon=True).start()
         latest: Progress = Progress("queued", 0.0)
+        shown = time.monotonic()
         try:
             while True:
                 try:
-                    kind, value = self._events.get(timeout=POLL)
+                    kind, value = self._events.get(timeout=max(0.0, shown + PAUSE - time.monotonic()))
                 except queue.Empty:
+                    shown = time.monotonic()
                     yield latest
                     continue
                 if kind == "error":
@@ -61,9 +66,9 @@ class Run:
                 if kind == "result":
                     yield value
                     return
-                if value.analysis is not None or self._events.empty():
-                    yield value
                 latest = replace(value, analysis=None)
+                if value.analysis is not None:
+                    yield value
         finally:
             self._stop.set()
             self._over.set()
