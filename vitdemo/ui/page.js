@@ -79,6 +79,8 @@
       show(changed);
       return name;
     },
+    // what each tab has to show, of which the open one hears: the analysis, or that there is none
+    due: (names, opened, done, due) => due.map((shown, index) => (names[index] === opened ? done || "none" : shown)),
     beginTabs(name, first) {
       asked = null;
       return this.setTab(name, first);

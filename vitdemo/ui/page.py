@@ -44,7 +44,7 @@ def build(handlers: Handlers) -> gr.Blocks:
     with gr.Blocks(title="vitdemo", analytics_enabled=False, delete_cache=(3600, 7200), fill_width=True) as page:
         page.texts = say
         build_endpoints(handlers)  # first, so that no event of a tab takes their names
-        shared = Shared.create(say, handlers, FIRST)
+        shared = Shared.create(say, handlers, list(TABS))
         _head(say)
         with gr.Row(elem_id="page", equal_height=False):
             with gr.Column(elem_id="pane-picture"):
