@@ -341,7 +341,7 @@ def _add_evaluate(commands) -> None:
         "example:\n  python -m vitdemo evaluate --data flowers --results assets/results/flowers.json\n\n"
         "With --explain the explanations are measured instead, on pictures that are drawn with a mask for every\n"
         "flower and, if there is --data, on some photographs: does a map lie on the flower that it explains? It\n"
-        "takes about 20 minutes, and goes on where it stopped.\n\n"
+        "takes about 45 minutes on two cores, and goes on where it stopped.\n\n"
         "example:\n  python -m vitdemo evaluate --explain --results assets/results/explanations.json",
     )
     parser.add_argument(

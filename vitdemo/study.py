@@ -75,7 +75,7 @@ IN_README = ("pointing", "energy", "two", "deletion", "insertion", "random_head"
 
 
 def quick() -> Options:
-    """Cheaper than on the page, so that the whole study takes less than half an hour on one core."""
+    """Cheaper than on the page, so that the whole study takes less than an hour on two cores."""
     return Options(steps=8, samples=8, patches=6, baseline="blurred", batch=32)
 
 
