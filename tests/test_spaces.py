@@ -151,7 +151,7 @@ def test_attention_is_examined_in_one_entry(platform, handlers, catalogue, pictu
     rows = catalogue.get("tiny", ["vit", "resnet"])
     reasons, views = handlers.entrance(examined, rows, picture, (None, None), rows=rows)
     assert platform.entries == ["enter"]
-    assert not reasons["vit"] and "no attention" in reasons["resnet"] and views[0]["id"] == "vit"
+    assert not reasons["vit"] and "no attention" in reasons["resnet"] and views[0]["name"] == "vit"
 
 
 def test_the_what_if_tab_enters_once_for_each_question(platform, handlers, catalogue, models, picture):

@@ -461,7 +461,7 @@
     const about = make("div", { "aria-live": "polite" });
     guide = make("div", { class: "guide", role: "region", "aria-label": say("look") }, about,
       make("p", { class: "ways" }, back, " ", make("button", { type: "button", onclick: leave }, say("close"))));
-    document.querySelector(".gradio-container").append(guide);
+    document.querySelector(".gradio-container .contain").append(guide);
     back.focus({ preventScroll: true });
     // into a live region that is there already, so that it is read out
     setTimeout(() => about.append(make("p", {}, make("b", {}, `${section.querySelector(".progress").textContent}: `), section.querySelector(".look span").textContent), state), 50);

@@ -167,7 +167,7 @@
       dialog.remove();
       stack.focus();
     });
-    document.querySelector(".gradio-container").append(dialog);
+    document.querySelector(".gradio-container .contain").append(dialog);
     dialog.showModal();
     close.focus();
   };

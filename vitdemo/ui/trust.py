@@ -30,10 +30,10 @@ def figures(trust: Trust, say: Say) -> list[tuple[str, str]]:
     rows = [
         (say("trust.deletion"), f"{trust.deletion:.2f}"),
         (say("trust.insertion"), f"{trust.insertion:.2f}"),
-        (say("trust.score"), f"{trust.score:+.2f}"),
+        (say("trust.score"), _signed(trust.score)),
         (say("trust.chance"), f"{trust.floor.mean:.2f} ± {trust.floor.sd:.2f}"),
         (say("trust.margin"), f"± {trust.floor.margin:.2f}"),
-        (say("trust.centre"), f"{trust.floor.centre.score:+.2f}"),
+        (say("trust.centre"), _signed(trust.floor.centre.score)),
     ]
     if trust.energy is not None:
         rows.append(
@@ -50,22 +50,28 @@ def figures(trust: Trust, say: Say) -> list[tuple[str, str]]:
 def scrutiny(found: Scrutiny, say: Say) -> str:
     """What the checks of one map found: each figure with a sentence on how to read it."""
     wrong = found.infidelity
+    floors = {"random": f"{wrong.random:.2g}", "centre": f"{wrong.centre:.2g}"}
     rows = [
         ("head", _correlation(found.head, say)),
         ("all", _correlation(found.all, say)),
-        ("infidelity", say("scrutiny.beside", map=f"{wrong.value:.3g}", random=f"{wrong.random:.3g}",
-                           centre=f"{wrong.centre:.3g}")),
+        ("infidelity", f"{wrong.value:.2g}"),
         ("sensitivity", f"{found.sensitivity:.2f}"),
-    ]  # fmt: skip
+    ]
     return "".join(
         f"<dl><dt>{escape(say(f'scrutiny.{name}'))}</dt><dd>{escape(value)}</dd></dl>"
-        f"<p>{escape(say(f'scrutiny.{name}.reading'))}</p>"
+        f"<p>{escape(say(f'scrutiny.{name}.reading', **(floors if name == 'infidelity' else {})))}</p>"
         for name, value in rows
     )
 
 
 def _correlation(value: float | None, say: Say) -> str:
-    return say("scrutiny.none") if value is None else f"{value:+.2f}"
+    return say("scrutiny.none") if value is None else _signed(value)
+
+
+def _signed(value: float) -> str:
+    """Two digits and a sign, but for nothing: "+0.31", "0.00"."""
+    text = f"{value:+.2f}"
+    return text[1:] if float(text) == 0 else text
 
 
 def drawing(trust: Trust, say: Say) -> str:

@@ -56,15 +56,14 @@ TEXT = {
     "scrutiny.all.reading": "Near 0 is good. Near 1 the map shows the picture, and nothing that was learned.",
     "scrutiny.infidelity": "Error in foretelling what hiding does",
     "scrutiny.infidelity.reading": (
-        "A random half of the picture is hidden, again and again: lower is better (infidelity). Maps that claim no "
-        "more than where to look are judged hard by it."
+        "A random half of the picture is hidden, again and again: lower is better (infidelity). A random map gets "
+        "{random}, a blob in the middle {centre}. It judges hard what claims no more than where to look."
     ),
     "scrutiny.sensitivity": "Change when the picture hardly changes",
     "scrutiny.sensitivity.reading": (
         "0 is none, 1 as much as the map itself: lower is steadier (sensitivity). A map that never changes is steady, "
         "too, and says nothing."
     ),
-    "scrutiny.beside": "{map}; random {random}, middle {centre}",
     "scrutiny.none": "no map then",
     "raw.grid": "grid",
     "raw.lowest": "lowest",

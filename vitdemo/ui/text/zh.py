@@ -56,14 +56,14 @@ TEXT = {
     "scrutiny.all.reading": "接近 0 为好。接近 1 说明热图画的只是图片本身，而不是网络学到的东西。",
     "scrutiny.infidelity": "预言遮住后变化的误差",
     "scrutiny.infidelity.reading": (
-        "反复随机遮住图片的一半：误差越小越好（infidelity，失真度）。只想说明“该看哪里”的热图，用它来衡量会偏严。"
+        "反复随机遮住图片的一半：误差越小越好（infidelity，失真度）。随机热图为 {random}，中央一团为 {centre}。"
+        "只想说明“该看哪里”的热图，用它来衡量会偏严。"
     ),
     "scrutiny.sensitivity": "图片几乎不变时，热图的变化",
     "scrutiny.sensitivity.reading": (
         "0 表示不变，1 表示变化与热图本身一样大：越小越稳定（sensitivity，敏感度）。"
         "永远不变的热图也很稳定，却什么也没说明。"
     ),
-    "scrutiny.beside": "{map}；随机 {random}，中央 {centre}",
     "scrutiny.none": "那时没有热图",
     "raw.grid": "网格",
     "raw.lowest": "最小",
