@@ -35,6 +35,7 @@ def test_the_main_job_by_name(client, picture_file):
         explanations=["rollout"],
         target="tulips",
         options={"head_fusion": "max"},
+        trust=False,
         api_name="/analyse",
     )
     if isinstance(result, str):
@@ -48,12 +49,24 @@ def test_the_main_job_by_name(client, picture_file):
 def test_a_picture_alone_is_enough(client, picture_file):
     result = client.predict(picture=picture_file, api_name="/analyse")[0]
     assert set(result["backbones"]) == {"vit", "hybrid", "resnet"}
+    assert set(result["trust"]) == {"fused", "vit", "hybrid", "resnet"}  # as on the page
 
 
 ENDPOINTS = {
-    "/analyse": ["picture", "collection", "backbones", "fusion", "explanations", "target", "against", "options"],
+    "/analyse": [
+        "picture",
+        "collection",
+        "backbones",
+        "fusion",
+        "explanations",
+        "target",
+        "against",
+        "trust",
+        "options",
+    ],
     "/predict": ["picture", "collection", "backbones", "fusion"],
     "/explain": ["picture", "method", "subject", "collection", "backbones", "fusion", "target", "against", "options"],
+    "/scrutinise": ["picture", "method", "subject", "collection", "backbones", "fusion", "target", "options"],
     "/attention": ["picture", "backbone", "layer", "head", "token", "collection"],
     "/attack": ["picture", "epsilon", "method", "steps", "subject", "collection", "backbones", "fusion"],
     "/backbones": ["collection"],
@@ -123,6 +136,17 @@ def test_the_main_job_compares_too(client, picture_file):
     )
     result = client.predict(**given, target=ranked[2][0], against="second", api_name="/analyse")[0]
     assert (result["target"], result["against"]) == (ranked[2][0], ranked[1][0])
+
+
+def test_how_far_to_believe_one_map(client, picture_file):
+    found = client.predict(
+        picture=picture_file, method="gradient", subject="resnet", target="roses", api_name="/scrutinise"
+    )
+    assert (found["subject"], found["method"], found["target"]) == ("resnet", "gradient", "roses")
+    assert abs(found["random_all"]) < 0.9 and found["sensitivity"] > 0 and found["infidelity"]["value"] >= 0
+    assert found["trust"]["word"].endswith("than chance") or found["trust"]["word"] == "like chance"
+    with pytest.raises(AppError, match="no rollout of resnet"):
+        client.predict(picture=picture_file, subject="resnet", api_name="/scrutinise")
 
 
 def test_what_a_token_attends_to(client, picture_file):

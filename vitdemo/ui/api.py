@@ -22,7 +22,7 @@ from vitdemo.fusion import FUSIONS
 from vitdemo.models import Models
 from vitdemo.pipeline import FUSED, Analysis, Request, check
 from vitdemo.types import NotOffered
-from vitdemo.ui.handlers import Handlers, analysed, write_file
+from vitdemo.ui.handlers import Handlers, analysed, scrutinised, write_file
 from vitdemo.ui.whatif import attacked
 
 MEAN = -1  # the head that stands for the mean of all
@@ -61,6 +61,7 @@ class Api:
         explanations: list[str] | None = None,
         target: str = "",
         against: str = "",
+        trust: bool = True,
         options: dict | None = None,
     ) -> tuple[dict, str, str]:
         """Predicts with several backbones, fuses them, and explains: picture in, predictions and maps out.
@@ -73,13 +74,14 @@ class Api:
             explanations: maps to make
             target: class to explain, by name, number or rank ("second", "#2"); empty for the fused answer
             against: class that the target is compared with, named likewise; empty for none
+            trust: whether every map is judged too, beside random ones
             options: of the maps, by name; see the endpoint methods
 
         Returns:
             The result as JSON, the figure of all maps (PNG), and the raw maps (NPZ).
         """
         methods = ["rollout", "integrated_gradients"] if explanations is None else explanations
-        wanted = self._request(collection, backbones, fusion, methods, target, against, options)
+        wanted = replace(self._request(collection, backbones, fusion, methods, target, against, options), trust=trust)
         done = self._analysed(picture, wanted)
         figure = write_file(done, "png", result.figure(done))
         return result.to_json(done, Path(picture).name), figure, write_file(done, "npz", result.save_maps(done))
@@ -152,6 +154,45 @@ class Api:
             **about["maps"][subject][method],
             "limits": entry.limits,
             "values": heat.values.round(8).tolist() if heat.values.size <= draw.FINE**2 else None,
+        }
+
+    def scrutinise(
+        self,
+        picture: str,
+        method: str = "rollout",
+        subject: str = FUSED,
+        collection: str = "flowers",
+        backbones: list[str] | None = None,
+        fusion: str = "mean",
+        target: str = "",
+        options: dict | None = None,
+    ) -> dict:
+        """Tests how far one map can be believed: made again with forgotten weights and of hardly changed pictures.
+
+        Args:
+            picture: one JPEG, PNG, WebP, GIF or BMP picture
+            method: which explanation
+            subject: "fused", or the name of a backbone, which is then asked alone
+            collection: backbones that share their classes
+            backbones: those that are fused; none for those suggested
+            fusion: how several answers become one
+            target: class to explain, by name, number or rank ("second", "#2"); empty for the subject's own answer
+            options: of the map, by name; see the endpoint methods
+
+        Returns:
+            "trust": deletion and insertion beside random maps, and a word on them; "random_head" and "random_all": rank
+            correlation with the map of a network whose head, or everything, is random; "infidelity" of the map, a
+            random one and a blob in the middle; "sensitivity": the largest relative change over such pictures.
+        """
+        alone = subject != FUSED
+        names = [subject] if alone else backbones
+        wanted = self._request(collection, names, "mean" if alone else fusion, [method], target, "", options)
+        done = self._analysed(picture, replace(wanted, trust=True))
+        with self.handlers.gate:
+            found = self.handlers.entrance(scrutinised, done, subject, method, rows=done.backbones)
+        return {"subject": subject, "method": method, "target": done.labels[done.target]} | {
+            "trust": done.trust[subject][method].figures(),
+            **found.figures(),
         }
 
     def attention(
@@ -378,8 +419,8 @@ class Inputs:
                 EXPLANATIONS.names(), value=list(start.explanations), label="maps to make", visible=False
             ),
             "method": lambda: gr.Dropdown(
-                EXPLANATIONS.names() if endpoint == "explain" else list(whatif.ATTACKS),
-                value="rollout" if endpoint == "explain" else "pgd",
+                list(whatif.ATTACKS) if endpoint == "attack" else EXPLANATIONS.names(),
+                value="pgd" if endpoint == "attack" else "rollout",
                 label="method",
                 visible=False,
             ),
@@ -390,6 +431,7 @@ class Inputs:
                 "", label="class to compare it with, by name, number or rank; empty for none", visible=False
             ),
             "options": lambda: _named(options),
+            "trust": lambda: gr.Checkbox(start.trust, label="judge every map", visible=False),
             "layer": lambda: gr.Number(-1, label="layer, from 0; -1 is the last", **whole),
             "head": lambda: gr.Number(MEAN, label="head, from 0; -1 is the mean of all", **whole),
             "token": lambda: gr.Number(0, label="token, from 0", **whole),
@@ -413,6 +455,7 @@ def build(handlers: Handlers) -> None:
         api.analyse: ["result", "figure (PNG)", "raw maps (NPZ)"],
         api.predict: ["result"],
         api.explain: ["map (PNG)", "what belongs to it"],
+        api.scrutinise: ["figures"],
         api.attention: ["weights"],
         api.attack: ["outcome", "attacked picture (PNG)", "the change, magnified (PNG)"],
         api.backbones: ["backbones"],

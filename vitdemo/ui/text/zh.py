@@ -324,29 +324,29 @@ TEXT = {
     "att.release": "不再保留",
     "att.keep.info": "把这张图片留在这里，下一张会并排显示，共用同一个指针",
     "att.kept": "{name}（保留）",
-    "att.legend": "该 token 从小块取用信息的比例；黑色为零。",
-    "att.token": "{name} token",
+    "att.legend": "该词元从小块取用信息的比例；黑色为零。",
+    "att.token": "{name}词元",
     "att.patch": "第 {row} 行第 {column} 列的小块",
     "att.patch.of": "{rows} × {columns} 中第 {row} 行第 {column} 列的小块",
     "att.prefix.class": "类别",
     "att.prefix.distillation": "蒸馏",
     "att.prefix.register": "寄存器",
-    "att.canvas": "{name} 所见图片的小块；方向键移动，回车固定，Home 到类别 token，Esc 取消固定",
+    "att.canvas": "{name} 所见图片的小块；方向键移动，回车固定，Home 到类别词元，Esc 取消固定",
     "att.size": "{layers} 层，{heads} 个头，{patches} 个小块",
-    "att.says": "{token}最关注{patch}（{share}）；另有 {rest} 给了图片以外的 token。",
+    "att.says": "{token}最关注{patch}（{share}）；另有 {rest} 给了图片以外的词元。",
     "att.says.patches": "{token}最关注{patch}（{share}）。",
     "att.says.nothing": "{token}在这一层不提问。",
     "att.says.window": "这里每个小块只看自己窗口内的 {count} 个小块（已勾出轮廓），其他地方不会亮起。",
     "att.received": "得到 {share} 的注意力",
     "att.overview": "所有的层和头",
     "att.overview.reading": (
-        "同一个 token 在所有层（最上面是第一层）和头里的样子。点击可放大查看；双击或按 i 键只显示一个。"
+        "同一个词元在所有层（最上面是第一层）和头里的样子。点击可放大查看；双击或按 i 键只显示一个。"
     ),
     "att.layer.short": "第 {layer} 层",
     "att.thumb": "第 {layer} 层，第 {head} 个头",
     "att.film": "答案的视野如何扩大",
     "att.film.reading": (
-        "到这一层为止的 rollout：读出答案的 token 的信息可能来自哪里。旁边是假如网络到此为止会给出的答案。"
+        "到这一层为止的 rollout：读出答案的词元的信息可能来自哪里。旁边是假如网络到此为止会给出的答案。"
     ),
     "att.play": "播放",
     "att.pause": "暂停",
@@ -354,16 +354,16 @@ TEXT = {
     "att.film.is": "到第 {layer} 层，共 {layers} 层",
     "att.film.note": "前提：{note}。",
     "att.depth": "逐层的答案",
-    "att.depth.reading": "最后一层的分类头会怎样看待每一层的 token。它只为最后一层训练过：前面几行只是猜测。",
+    "att.depth.reading": "最后一层的分类头会怎样看待每一层的词元。它只为最后一层训练过：前面几行只是猜测。",
     "att.depth.none": (
-        "不显示网络在更早结束时的答案：这个网络各层的 token 与最后一层的不同类，而最后一层的分类头只能读懂最后一层的。"
+        "不显示网络在更早结束时的答案：这个网络各层的词元与最后一层的不同类，而最后一层的分类头只能读懂最后一层的。"
     ),
     "att.first": "第一",
     "att.second": "第二",
     "att.third": "第三",
     "att.arithmetic": "算式",
     "att.arithmetic.reading": (
-        "每个 token 用查询 q 提问；每个小块给出键 k 和值 v。q·k/√d 表示它们有多合适；"
+        "每个词元用查询 q 提问；每个小块给出键 k 和值 v。q·k/√d 表示它们有多合适；"
         "softmax 把它变成总和为 1 的比例；按比例取用各个值。"
     ),
     "att.arithmetic.of": "{name} 第 {layer} 层第 {head} 个头：{token}取用了什么",
@@ -377,12 +377,12 @@ TEXT = {
     "att.column.score": "q·k/√d",
     "att.column.score.info": "小块的键与查询有多合适；有位置偏置的结构已把它加上",
     "att.column.weight": "softmax",
-    "att.column.weight.info": "exp(得分) 除以所有 token 的 exp 之和",
+    "att.column.weight.info": "exp(得分) 除以所有词元的 exp 之和",
     "att.column.value": "‖v‖",
     "att.column.value.info": "小块提供的值的长度",
     "att.column.product": "softmax · ‖v‖",
     "att.column.product.info": "从它取用的长度",
-    "att.others": "其他所有 token",
+    "att.others": "其他所有词元",
     "att.sum": "总和",
     "tab.whatif": "如果……",
     "whatif.nothing": "请先分析一张图片；然后可以在这里改动它，看看答案取决于什么。",
