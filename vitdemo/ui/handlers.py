@@ -32,12 +32,13 @@ from vitdemo.ui import permalink, pictures, render, report, trust
 from vitdemo.ui.fields import controls, fusions, request_of, values_of
 from vitdemo.ui.text import Say, translated
 from vitdemo.ui.visitor import language, say_to
-from vitdemo.ui.work import Run
+from vitdemo.ui.work import Runs, sentence_of
 
 log = logging.getLogger(__name__)
 
 # What a run changes on the page, in order.
 RESULTS = ("status", "answer", "maps", "analysis", "analyse", "query", "done")
+ANALYSIS, SCRUTINY = "analysis", "scrutiny"  # what a visitor's running work may be for
 QUICK = 2.0  # seconds; a changed setting that takes longer waits for the button
 KEPT_SAMPLES = 16  # analyses of samples that are kept for the next visitor
 
@@ -72,7 +73,7 @@ class Handlers:
         self.samples = samples
         self.entrance = Entrance(models)  # to whatever computes
         self._gate = threading.Semaphore(1)  # one analysis at a time computes; the others wait their turn
-        self._runs: dict[str, Run] = {}  # each session's running analysis, and its running scrutiny of a map
+        self._runs = Runs(self._gate)
         self._opened: OrderedDict[tuple[str, Request], Analysis] = OrderedDict()
 
     @property
@@ -194,7 +195,6 @@ class Handlers:
         """Analyses and shows; what was there before stays until there is something new."""
         say, spoken = say_to(request), language(request)
         self._stop(request)
-        run = None
         if picture is None:
             yield changes(status=render.notice(say("no_picture")))
             return
@@ -213,9 +213,7 @@ class Handlers:
                 loaded, masks = images.load(picture), self.masks(wanted.collection, sample) if wanted.trust else None
                 return self.entrance(analysed, loaded, wanted, self.catalogue, masks, rows=rows, report=report)
 
-            run = self._runs[request.session_hash] = Run(work, self._gate)
-            yield changes(status=render.working(Progress("queued", 0.0), say))
-            for now in run.watch():
+            for now in self._runs.watch(request.session_hash, ANALYSIS, work):
                 if not isinstance(now, Progress):
                     self._remember(key, now)
                     yield self._shown(now, sample, scale, colours, say, spoken, news=not known)
@@ -225,18 +223,8 @@ class Handlers:
                 else:
                     answer = self._answer(now.analysis, sample, say) if now.analysis else gr.skip()
                     yield changes(status=render.working(now, say), answer=answer)
-        except Cancelled:
-            yield changes(status=render.notice(say("cancelled")))
-        except VitdemoError as error:
-            yield changes(status=render.notice(translated(str(error), spoken), "error"))
-        except gr.Error as error:  # the platform has no GPU to lend just now, and says why
-            yield changes(status=render.notice(str(error.message), "error"))
-        except Exception:
-            log.exception("analysis failed")
-            yield changes(status=render.notice(say("unexpected"), "error"))
-        finally:
-            if run and self._runs.get(request.session_hash) is run:
-                del self._runs[request.session_hash]
+        except Exception as error:
+            yield changes(status=render.notice(*sentence_of(error, say, spoken)))
 
     def run_if_quick(self, request: gr.Request, picture, sample, scale, colours, last, *values):
         """Runs at once what takes no time to speak of; otherwise the button says how long it will take."""
@@ -313,8 +301,8 @@ class Handlers:
         Args:
             asked: {"subject", "method"} as JSON, from the page; "" stops what goes on.
         """
-        say, key = say_to(request), f"{request.session_hash} scrutiny"
-        self._stop_run(key)
+        say, visitor = say_to(request), request.session_hash
+        self._runs.stop(visitor, SCRUTINY)
         try:
             wanted = json.loads(asked)
             name, method = str(wanted["subject"]), str(wanted["method"])
@@ -323,26 +311,17 @@ class Handlers:
         if analysis is None:
             return
         rows = [row for row in analysis.backbones if name in (FUSED, row.name)]
-        run = Run(
-            lambda report: self.entrance(scrutinised, analysis, name, method, rows=rows, report=report), self._gate
-        )
-        self._runs[key] = run
+
+        def work(report):
+            return self.entrance(scrutinised, analysis, name, method, rows=rows, report=report)
+
         try:
-            yield render.working(Progress("queued", 0.0), say)
-            for now in run.watch():
+            for now in self._runs.watch(visitor, SCRUTINY, work):
                 yield render.working(now, say) if isinstance(now, Progress) else trust.scrutiny(now, say)
         except Cancelled:
             return
-        except VitdemoError as error:
-            yield render.notice(translated(str(error), language(request)), "error")
-        except gr.Error as error:
-            yield render.notice(str(error.message), "error")
-        except Exception:
-            log.exception("scrutiny failed")
-            yield render.notice(say("unexpected"), "error")
-        finally:
-            if self._runs.get(key) is run:
-                del self._runs[key]
+        except Exception as error:
+            yield render.notice(*sentence_of(error, say, language(request)))
 
     def cancel(self, request: gr.Request) -> str:
         """Ends the visitor's running work; the status."""
@@ -350,14 +329,7 @@ class Handlers:
 
     def _stop(self, request: gr.Request) -> bool:
         """Cancels the session's analysis, and says whether there was one going on."""
-        return self._stop_run(request.session_hash)
-
-    def _stop_run(self, key: str) -> bool:
-        run = self._runs.pop(key, None)
-        if run is None or run.over:
-            return False
-        run.cancel()
-        return True
+        return self._runs.stop(request.session_hash, ANALYSIS)
 
     def redraw(self, analysis: Analysis | None, scale: str, colours: str, request: gr.Request):
         """The same maps in other colours: no model is asked."""

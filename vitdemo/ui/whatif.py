@@ -33,7 +33,7 @@ from vitdemo.ui.handlers import Handlers
 from vitdemo.ui.shared import QUIET, Shared
 from vitdemo.ui.text import Say, translated
 from vitdemo.ui.visitor import language, say_to
-from vitdemo.ui.work import Run
+from vitdemo.ui.work import Runs, sentence_of
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ class WhatIf:
 
     def __init__(self, handlers: Handlers):
         self.handlers = handlers
-        self._runs: dict[tuple[str, str], Run] = {}  # by session and part of the tab
+        self._runs = Runs(handlers.gate)  # for each part of the tab
 
     # What the tab opens with
 
@@ -147,7 +147,7 @@ class WhatIf:
         """Another picture or other settings: what was found for the ones before goes. [change, attack, state, classes,
         state]."""
         for part in ("attack", "classes"):
-            self._stop(request, part)
+            self._runs.stop(request.session_hash, part)
         say = say_to(request)
         return [whatifshow.sentence(say("whatif.hide.none")), whatifshow.sentence(say("whatif.attack.none")), None,
                 whatifshow.sentence(say("whatif.classes.none")), None]  # fmt: skip
@@ -265,36 +265,19 @@ class WhatIf:
 
     def cancel(self, part: str, request: gr.Request):
         """Ends the visitor's running work in a part of the tab; what to show there."""
-        return whatifshow.sentence(say_to(request)("whatif.cancelled")) if self._stop(request, part) else gr.skip()
-
-    def _stop(self, request: gr.Request, part: str) -> bool:
-        run = self._runs.pop((request.session_hash, part), None)
-        if run is None or run.over:
-            return False
-        run.cancel()
-        return True
+        stopped = self._runs.stop(request.session_hash, part)
+        return whatifshow.sentence(say_to(request)("whatif.cancelled")) if stopped else gr.skip()
 
     def _watched(self, part: str, work: Callable, request: gr.Request) -> Iterator:
         """Its progress and its end as HTML, or its result."""
-        say, key = say_to(request), (request.session_hash, part)
-        self._stop(request, part)
-        run = self._runs[key] = Run(work, self.handlers.gate)
+        say = say_to(request)
         try:
-            yield whatifshow.working(0.0, say(f"whatif.working.{part}"))
-            for now in run.watch():
+            for now in self._runs.watch(request.session_hash, part, work):
                 yield whatifshow.working(now.done, say(f"whatif.working.{part}")) if isinstance(now, Progress) else now
         except Cancelled:
             yield whatifshow.sentence(say("whatif.cancelled"))
-        except VitdemoError as error:
-            yield whatifshow.sentence(translated(str(error), language(request)), "alert")
-        except gr.Error as error:  # the platform has no GPU to lend just now, and says why
-            yield whatifshow.sentence(str(error.message), "alert")
-        except Exception:
-            log.exception("%s failed", part)
-            yield whatifshow.sentence(say("unexpected"), "alert")
-        finally:
-            if self._runs.get(key) is run:
-                del self._runs[key]
+        except Exception as error:
+            yield whatifshow.sentence(sentence_of(error, say, language(request))[0], "alert")
 
 
 def _followed(analysis: Analysis) -> str:

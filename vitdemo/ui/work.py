@@ -5,6 +5,7 @@ so that a cancelled analysis ends within one pass and not within one analysis.
 """
 
 import contextvars
+import logging
 import queue
 import threading
 import time
@@ -12,8 +13,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TypeVar
 
-from vitdemo.errors import Cancelled
+import gradio as gr
+
+from vitdemo.errors import Cancelled, VitdemoError
 from vitdemo.pipeline import Progress
+from vitdemo.ui.text import Say, translated
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 POLL = 0.15  # seconds between two looks of what waits for its turn; a cancel is seen after that long at the latest
@@ -54,6 +60,7 @@ class Run:
         latest: Progress = Progress("queued", 0.0)
         shown = time.monotonic()
         try:
+            yield latest
             while True:
                 try:
                     kind, value = self._events.get(timeout=max(0.0, shown + PAUSE - time.monotonic()))
@@ -92,3 +99,51 @@ class Run:
     def _check(self) -> None:
         if self.cancelled:
             raise Cancelled("Cancelled.")
+
+
+class Runs:
+    """Every visitor's running work, by visitor and by what it is for; where new work begins the old one ends.
+
+    Args:
+        gate: held by whoever computes.
+    """
+
+    def __init__(self, gate: threading.Semaphore):
+        self._gate = gate
+        self._running: dict[tuple[str, str], Run] = {}
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def watch(
+        self, visitor: str, purpose: str, work: Callable[[Callable[[Progress], None]], T]
+    ) -> Iterator[Progress | T]:
+        """Does work that can be stopped, and yields as `Run.watch` does."""
+        self.stop(visitor, purpose)
+        run = self._running[visitor, purpose] = Run(work, self._gate)
+        try:
+            yield from run.watch()
+        finally:
+            if self._running.get((visitor, purpose)) is run:
+                del self._running[visitor, purpose]
+
+    def stop(self, visitor: str, purpose: str) -> bool:
+        """Cancels that work, and says whether there was any."""
+        run = self._running.pop((visitor, purpose), None)
+        if run is None or run.over:
+            return False
+        run.cancel()
+        return True
+
+
+def sentence_of(error: Exception, say: Say, spoken: str) -> tuple[str, str]:
+    """What a visitor is told where work ended in an error, and of what kind it is: "" where it was cancelled, else
+    "error". What nobody expected is logged."""
+    if isinstance(error, Cancelled):
+        return say("cancelled"), ""
+    if isinstance(error, VitdemoError):
+        return translated(str(error), spoken), "error"
+    if isinstance(error, gr.Error):  # the platform has no GPU to lend just now, and says why
+        return str(error.message), "error"
+    log.error("work failed", exc_info=error)
+    return say("unexpected"), "error"
