@@ -5,7 +5,6 @@ samples that come with the program, which are nobody's pictures.
 """
 
 import json
-import logging
 import secrets
 import tempfile
 import threading
@@ -30,11 +29,9 @@ from vitdemo.scrutiny import Scrutiny, scrutinise
 from vitdemo.spaces import Entrance, lends
 from vitdemo.ui import permalink, pictures, render, report, trust
 from vitdemo.ui.fields import controls, fusions, request_of, values_of
-from vitdemo.ui.text import Say, translated
+from vitdemo.ui.text import Say
 from vitdemo.ui.visitor import language, say_to
 from vitdemo.ui.work import Runs, sentence_of
-
-log = logging.getLogger(__name__)
 
 # What a run changes on the page, in order.
 RESULTS = ("status", "answer", "maps", "analysis", "analyse", "query", "done")
@@ -231,7 +228,7 @@ class Handlers:
         try:
             wanted, rows = self._wanted(values)
         except VitdemoError as error:
-            yield changes(status=render.notice(translated(str(error), language(request)), "error"))
+            yield changes(status=render.notice(*sentence_of(error, say_to(request), language(request))))
             return
         label = self._button(wanted, rows, last, say_to(request))
         if label and not (sample and (sample, wanted) in self._opened):

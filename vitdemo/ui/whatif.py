@@ -8,7 +8,6 @@ visitor is kept but in that visitor's own session.
 import base64
 import binascii
 import json
-import logging
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -34,8 +33,6 @@ from vitdemo.ui.shared import QUIET, Shared
 from vitdemo.ui.text import Say, translated
 from vitdemo.ui.visitor import language, say_to
 from vitdemo.ui.work import Runs, sentence_of
-
-log = logging.getLogger(__name__)
 
 FINEST = 256  # cells on a side of what the brush painted
 SHOWN = ("rollout", "grad_cam")  # maps that take little more than a forward pass
@@ -169,13 +166,8 @@ class WhatIf:
             hidden = say("whatif.share", share=render.percent(share))
             shown = whatifshow.changes(before, after, say, self.handlers.colours(analysis), hidden)
             return shown + (whatifshow.two_maps(before, after, method, say, spoken) if methods else "")
-        except VitdemoError as error:
-            return whatifshow.sentence(translated(str(error), spoken), "alert")
-        except gr.Error as error:  # the platform has no GPU to lend just now, and says why
-            return whatifshow.sentence(str(error.message), "alert")
-        except Exception:
-            log.exception("a changed picture failed")
-            return whatifshow.sentence(say("unexpected"), "alert")
+        except Exception as error:
+            return whatifshow.sentence(sentence_of(error, say, spoken)[0], "alert")
 
     def take_changed(self, text: str, analysis: Analysis | None, done: str, request: gr.Request) -> list:
         """The changed picture as the page's own: [no sample, its path].
