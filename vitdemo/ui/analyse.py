@@ -16,14 +16,14 @@ def build(shared: Shared) -> dict[str, gr.components.Component]:
     answer = gr.HTML(elem_id="answer")
     with gr.Row(elem_id="controls"):
         target = gr.Dropdown(
-            [(say("target.top"), ""), *handlers.labels(handlers.start().collection)],
+            [(say("target.top"), ""), *handlers.classes(handlers.start().collection, say)],
             value="",
             label=say("target"),
             info=say("target.info"),
             elem_id="target",
         )
         against = gr.Dropdown(
-            [(say("against.none"), ""), *handlers.labels(handlers.start().collection)],
+            [(say("against.none"), ""), *handlers.classes(handlers.start().collection, say)],
             value="",
             label=say("against"),
             info=say("against.info"),

@@ -58,7 +58,7 @@ def build(shared: Shared) -> dict:
         one, two = shown_of(names, chosen)
         others = [(say("attention.alone"), ""), *(name for name in names if name != one)]
         message = {
-            "views": [view | {"note": translated(view["note"], spoken)} for view in views],
+            "views": [view | spoken_in(view, say, spoken) for view in views],
             "texts": texts(say),
             "colours": list(draw.colour_bar(signed=False, stops=STOPS)),
         }
@@ -93,6 +93,12 @@ def examined(models: Models, report, rows: Sequence[Backbone], picture: Image.Im
         shown = shown_of(names, chosen) if names else ()
         of = {model.backbone.name: model for model in loaded}
         return reasons, [document(microscope.examine(of[name], picture)) for name in filter(None, shown)]
+
+
+def spoken_in(view: Mapping, say: Say, language: str) -> dict:
+    """What of a backbone's document is for people to read, in the visitor's language."""
+    labels = [render.short(label, say) for label in view["labels"]]
+    return {"note": translated(view["note"], language), "labels": labels}
 
 
 def layer_of(models: Models, report, row: Backbone, picture: Image.Image, layer: int) -> dict:

@@ -7,7 +7,7 @@ import gradio as gr
 
 from vitdemo.errors import VitdemoError
 from vitdemo.fusion import FUSIONS, evidence_of, fuse
-from vitdemo.pipeline import Analysis, first_name
+from vitdemo.pipeline import Analysis
 from vitdemo.types import Fused, NotOffered
 from vitdemo.ui import measured, render, studied
 from vitdemo.ui.shared import Shared
@@ -137,7 +137,7 @@ def side_by_side(analysis: Analysis, colours: Mapping[str, str], say: Say, langu
     made = {name: each for name, each in every.items() if isinstance(each, Fused)}
     firsts: dict[str, list[str]] = {}
     for name, each in made.items():
-        label = first_name(analysis.labels[int(each.probabilities.argmax())])
+        label = render.short(analysis.labels[int(each.probabilities.argmax())], say)
         firsts.setdefault(label, []).append(say(f"fusion.{name}"))
     if len(firsts) == 1:
         verdict = say("compare.same", count=len(made), label=next(iter(firsts)))
@@ -155,7 +155,7 @@ def side_by_side(analysis: Analysis, colours: Mapping[str, str], say: Say, langu
         else:
             kind = ' class="chosen"' if chosen else ""
             lines.append(
-                f"<tr{kind}>{head}<td>{_best(analysis, each)}</td><td>{_shares(analysis, each, colours)}</td></tr>"
+                f"<tr{kind}>{head}<td>{_best(analysis, each, say)}</td><td>{_shares(analysis, each, colours)}</td></tr>"
             )
     heads = "".join(
         f'<th scope="col">{escape(say(f"compare.this.{key}"))}</th>' for key in ("fusion", "best", "weights")
@@ -167,11 +167,12 @@ def side_by_side(analysis: Analysis, colours: Mapping[str, str], say: Say, langu
     return _section("compare.this", f'<p class="finding">{escape(verdict)}</p>{table}', say)
 
 
-def _best(analysis: Analysis, fused: Fused) -> str:
+def _best(analysis: Analysis, fused: Fused, say: Say) -> str:
     order = (-fused.probabilities).argsort(kind="stable")[:3]
     bars = "".join(
         f'<span class="best"><span class="bar" aria-hidden="true"><i style="width:{100 * fused.probabilities[k]:.1f}%">'
-        f"</i></span>{escape(first_name(analysis.labels[k]))} {render.percent(float(fused.probabilities[k]))}</span>"
+        f"</i></span>{escape(render.short(analysis.labels[k], say))} "
+        f"{render.percent(float(fused.probabilities[k]))}</span>"
         for k in order
     )
     return f'<div class="bests">{bars}</div>'

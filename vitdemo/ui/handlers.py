@@ -88,8 +88,9 @@ class Handlers:
     def names(self, collection: str) -> list[str]:
         return [row.name for row in self.catalogue.members(collection)]
 
-    def labels(self, collection: str) -> list[str]:
-        return list(labels_of(self.catalogue.members(collection)[0]))
+    def classes(self, collection: str, say: Say) -> list[tuple[str, str]]:
+        """Classes to choose from, each as people read it and as it is sent."""
+        return [(render.label_of(label, say), label) for label in labels_of(self.catalogue.members(collection)[0])]
 
     def choices(self, collection: str, say: Say) -> list[tuple[str, str]]:
         """Backbones to tick."""
@@ -155,11 +156,11 @@ class Handlers:
 
     def _targets(self, collection: str, target: str, say: Say) -> dict:
         ranks = [(say("target.top"), ""), (say("target.second"), "second")]
-        return gr.update(choices=[*ranks, *self.labels(collection)], value=target)
+        return gr.update(choices=[*ranks, *self.classes(collection, say)], value=target)
 
     def _against(self, collection: str, against: str, say: Say) -> dict:
         ranks = [(say("against.none"), ""), (say("target.second"), "second")]
-        return gr.update(choices=[*ranks, *self.labels(collection)], value=against)
+        return gr.update(choices=[*ranks, *self.classes(collection, say)], value=against)
 
     def masks(self, collection: str, sample: str) -> dict:
         """Where the objects of a sample are, by class, as far as that is known."""

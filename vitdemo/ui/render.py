@@ -18,7 +18,7 @@ from vitdemo.fusion import FUSIONS
 from vitdemo.pipeline import FUSED, Analysis, Progress, first_name
 from vitdemo.types import Heat, NotOffered
 from vitdemo.ui import trust
-from vitdemo.ui.text import Say, translated
+from vitdemo.ui.text import Say, known, translated
 
 # Okabe and Ito's colours, safe for the colour-blind, with a yellow that can be seen on white, and two more; a name
 # always stands beside a colour. The fusion has the text's own.
@@ -52,13 +52,13 @@ def answer(analysis: Analysis, say: Say, colours: Mapping[str, str], sample: str
     if sample:
         ran = f"{say('ran.sample')} · {ran}"
     agreement = say("agreement", percent=f"{100 * analysis.fused.agreement:.0f}")
-    cards = [_card(analysis, FUSED, say("fused"), "", colours[FUSED])] if len(analysis.backbones) > 1 else []
+    cards = [_card(analysis, FUSED, say, say("fused"), "", colours[FUSED])] if len(analysis.backbones) > 1 else []
     for row, weight in zip(analysis.backbones, analysis.fused.weights, strict=True):
         note = say("weight", weight=f"{weight:.2f}") if weight > 0 else say("weight.none")
         about = f"{row.family} · {say('backbone.weights', millions=f'{row.parameters / 1e6:.1f}')}"
-        cards.append(_card(analysis, row.name, row.name, note, colours[row.name], about))
+        cards.append(_card(analysis, row.name, say, row.name, note, colours[row.name], about))
     return f"""<section class="answer" aria-live="polite">
-  <h2><span class="top">{_short(label)} <b>{percent(probability)}</b></span>
+  <h2><span class="top">{escape(short(label, say))} <b>{percent(probability)}</b></span>
     <span class="verdict">{escape(verdict(analysis, say))}</span></h2>
   <p class="ran"><span title="{escape(say("agreement.more"))}">{agreement}</span> · {escape(ran)}</p>
   <div class="columns" style="--columns:{len(cards)}">{"".join(cards)}</div>
@@ -82,16 +82,16 @@ def verdict(analysis: Analysis, say: Say) -> str:
             "agree.not",
             names=", ".join(names),
             verb=say("agree.disagrees" if len(names) == 1 else "agree.disagree"),
-            label=first_name(label),
+            label=short(label, say),
         )
         for label, names in others.items()
     ]
     return "; ".join(parts)
 
 
-def _card(analysis: Analysis, name: str, title: str, note: str, colour: str, about: str = "") -> str:
+def _card(analysis: Analysis, name: str, say: Say, title: str, note: str, colour: str, about: str = "") -> str:
     bars = "".join(
-        f'<li><span class="label" title="{escape(label)}">{_short(label)}</span>'
+        f'<li><span class="label" title="{escape(label_of(label, say))}">{escape(short(label, say))}</span>'
         f'<span class="bar" aria-hidden="true"><i style="width:{100 * probability:.1f}%"></i></span>'
         f'<span class="value">{percent(probability)}</span></li>'
         for label, probability in analysis.top(5, name)
@@ -106,8 +106,19 @@ def _dot(name: str) -> str:
     return "" if name == FUSED else '<i class="dot"></i>'
 
 
-def _short(label: str) -> str:
-    return escape(first_name(label))
+def label_of(label: str, say: Say) -> str:
+    """A class as people read it, who may have their own word for it. What is sent back stays the label."""
+    return known(f"class.{label}", say, label)
+
+
+def short(label: str, say: Say) -> str:
+    """The first name of a class, as people read it."""
+    return label_of(first_name(label), say)
+
+
+def figure_name(name: str, say: Say) -> str:
+    """What one of a map's own figures is called."""
+    return known(f"raw.{name}", say, name.replace("_", " "))
 
 
 def maps(analysis: Analysis, say: Say, language: str, colours: Mapping[str, str], scale: str, colour_map: str) -> str:
@@ -149,10 +160,10 @@ def maps(analysis: Analysis, say: Say, language: str, colours: Mapping[str, str]
 
 def question(analysis: Analysis, say: Say) -> str:
     """The class that maps are for, or the two that are compared."""
-    target = first_name(analysis.labels[analysis.target])
+    target = short(analysis.labels[analysis.target], say)
     if analysis.against is None:
         return target
-    return say("versus", target=target, against=first_name(analysis.labels[analysis.against]))
+    return say("versus", target=target, against=short(analysis.labels[analysis.against], say))
 
 
 def _cell(
@@ -195,7 +206,7 @@ def _raw(heat: Heat, say: Say, language: str) -> str:
         say("raw.highest"): f"{heat.values.max():.3g}",
         say("raw.sum"): f"{heat.values.sum():.3g}",
     }
-    figures |= {name.replace("_", " "): f"{value:.4g}" for name, value in heat.figures.items()}
+    figures |= {figure_name(name, say): f"{value:.4g}" for name, value in heat.figures.items()}
     listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in figures.items())
     note = f"<p>{escape(translated(heat.note, language))}</p>" if heat.note else ""
     return f'<div class="raw" hidden><dl>{listed}</dl>{note}</div>'
@@ -221,7 +232,7 @@ def _figures(analysis: Analysis, say: Say, heat: Heat, method: str) -> str:
             text += say("adds_up.off")
         more = say(
             "adds_up.more",
-            target=first_name(analysis.labels[analysis.target]),
+            target=short(analysis.labels[analysis.target], say),
             picture=f"{100 * figures['picture']:.1f}",
             baseline=f"{100 * figures['baseline']:.1f}",
             error=f"{100 * figures['relative_error']:.2g}",

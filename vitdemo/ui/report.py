@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vitdemo import draw, result
 from vitdemo.explain import EXPLANATIONS, Options
-from vitdemo.pipeline import FUSED, Analysis, first_name
+from vitdemo.pipeline import FUSED, Analysis
 from vitdemo.types import Heat, NotOffered
 from vitdemo.ui import render, trust
 from vitdemo.ui.text import Say, speaker, translated
@@ -113,8 +113,8 @@ def compose(
     look = (colour_map, opacity)
     return Report(
         language=language,
-        title=say("report.title", label=first_name(label)),
-        heading=f"{first_name(label)} {render.percent(probability)}",
+        title=say("report.title", label=render.short(label, say)),
+        heading=f"{render.short(label, say)} {render.percent(probability)}",
         verdict=render.verdict(analysis, say),
         facts=" · ".join(
             [say("agreement", percent=f"{100 * analysis.fused.agreement:.0f}")] * several
@@ -135,7 +135,7 @@ def compose(
                 say("fused") if one == FUSED else one,
                 INK if one == FUSED else colours[one],
                 "" if one == FUSED else say("weight", weight=f"{weights[one]:.2f}"),
-                tuple((first_name(each), p) for each, p in analysis.top(5, one)),
+                tuple((render.short(each, say), p) for each, p in analysis.top(5, one)),
             )
             for one in subjects
         ),
@@ -156,9 +156,9 @@ def _method(
     analysis: Analysis, method: str, subjects: Sequence[str], bounds: Mapping, look: tuple[str, float], language: str
 ) -> Method:
     say, entry = speaker(language), EXPLANATIONS.get(method)
-    target = first_name(analysis.labels[analysis.target])
+    target = render.short(analysis.labels[analysis.target], say)
     if analysis.against is not None:
-        target = say("versus", target=target, against=first_name(analysis.labels[analysis.against]))
+        target = say("versus", target=target, against=render.short(analysis.labels[analysis.against], say))
     return Method(
         title=say(f"method.{method}") + (f": {target}" if entry.class_specific else ""),
         sentence=say(f"method.{method}.sentence"),
@@ -191,7 +191,7 @@ def _map(
     figures = dict(heat.figures)
     if "members" in figures:
         lines.append(say("members", members=f"{figures.pop('members'):.0f}", of=f"{figures.pop('of'):.0f}"))
-    lines += [f"{name.replace('_', ' ')}: {value:.4g}" for name, value in figures.items()]
+    lines += [f"{render.figure_name(name, say)}: {value:.4g}" for name, value in figures.items()]
     if heat.note:
         lines.append(translated(heat.note, language))
     return Map(
@@ -216,10 +216,10 @@ def _settings(analysis: Analysis, say: Say, scale: str, colour_map: str, opacity
         (say("backbones"), ", ".join(request.backbones)),
         (say("fusion"), say(f"fusion.{request.fusion}")),
         (say("methods"), ", ".join(say(f"method.{method}") for method in _methods(analysis))),
-        (say("target"), analysis.labels[analysis.target]),
+        (say("target"), render.label_of(analysis.labels[analysis.target], say)),
     ]
     if analysis.against is not None:
-        rows.append((say("against"), analysis.labels[analysis.against]))
+        rows.append((say("against"), render.label_of(analysis.labels[analysis.against], say)))
     if options:
         rows.append((say("more"), ", ".join(f"{name} = {value}" for name, value in options.items())))
     rows += [(say("scale"), say(f"scale.{scale}")), (say("colours"), colour_map), (say("opacity"), f"{opacity:g}")]

@@ -24,7 +24,7 @@ from vitdemo.errors import Cancelled, VitdemoError
 from vitdemo.explain import EXPLANATIONS
 from vitdemo.fusion import FUSIONS
 from vitdemo.models import Models
-from vitdemo.pipeline import FUSED, Analysis, Progress, first_name
+from vitdemo.pipeline import FUSED, Analysis, Progress
 from vitdemo.spaces import silent
 from vitdemo.types import Heat
 from vitdemo.ui import render, whatifshow
@@ -121,7 +121,7 @@ class WhatIf:
         best = [label for label, _ in analysis.top(2)]
         subjects = [(say(f"fusion.{_followed(analysis)}"), FUSED)] if len(names) > 1 else []
         about = "" if fusion.differentiable else whatifshow.sentence(say("whatif.attack.jumps"))
-        classes = [(first_name(label), label) for label in analysis.labels]
+        classes = [(render.short(label, say), label) for label in analysis.labels]
         return [
             "",
             *(whatifshow.heading(name, say) for name in SECTIONS),

@@ -8,7 +8,7 @@ from PIL import Image
 
 from vitdemo import draw, whatif
 from vitdemo.explain import EXPLANATIONS
-from vitdemo.pipeline import FUSED, Analysis, first_name
+from vitdemo.pipeline import FUSED, Analysis
 from vitdemo.types import Heat, NotOffered
 from vitdemo.ui import render
 from vitdemo.ui.text import Say, translated
@@ -18,7 +18,7 @@ def changes(before: Analysis, after: Analysis, say: Say, colours: Mapping[str, s
     """What everybody says before and after, and in words whether the answer changed."""
     chosen, now = whatif.first_choices(before), whatif.first_choices(after)
     main = next(iter(chosen))
-    was, is_now = (first_name(before.labels[each[main]]) for each in (chosen, now))
+    was, is_now = (render.short(before.labels[each[main]], say) for each in (chosen, now))
     chances = [float(each.probabilities(main)[chosen[main]]) for each in (before, after)]
     if chosen[main] == now[main]:
         words = say("whatif.same", label=was, before=render.percent(chances[0]), after=render.percent(chances[1]))
@@ -37,14 +37,15 @@ def _change_card(name: str, before: Analysis, after: Analysis, say: Say, colour:
     first, last = int(was.argmax()), int(now.argmax())
     shown = list(dict.fromkeys([first, last, *np.argsort(-now, kind="stable")[:3].tolist()]))[:3]
     bars = "".join(
-        f'<li><span class="label" title="{escape(before.labels[k])}">{escape(first_name(before.labels[k]))}</span>'
+        f'<li><span class="label" title="{escape(render.label_of(before.labels[k], say))}">'
+        f"{escape(render.short(before.labels[k], say))}</span>"
         f'<span class="bars" aria-hidden="true"><i class="was" style="width:{100 * was[k]:.1f}%"></i>'
         f'<i style="width:{100 * now[k]:.1f}%"></i></span>'
         f'<span class="value">{render.percent(float(was[k]))} → {render.percent(float(now[k]))}</span></li>'
         for k in shown
     )
-    label, other = (escape(first_name(before.labels[k])) for k in (first, last))
-    verdict = f"<b>{label} → {other}</b>" if first != last else escape(say("whatif.still", label=first_name(label)))
+    label, other = (render.short(before.labels[k], say) for k in (first, last))
+    verdict = f"<b>{escape(f'{label} → {other}')}</b>" if first != last else escape(say("whatif.still", label=label))
     title = escape(say("fused")) if name == FUSED else f'<i class="dot"></i>{escape(name)}'
     return (
         f'<div class="card change" style="--colour:{colour}"><h3>{title}</h3><p class="turned">{verdict}</p>'
@@ -61,7 +62,7 @@ def two_maps(before: Analysis, after: Analysis, method: str, say: Say, spoken: s
         _map(each.picture, heat, bounds, say(f"whatif.map.{when}", method=say(f"method.{method}")), say, spoken)
         for when, each, heat in zip(("before", "after"), (before, after), heats, strict=True)
     )
-    target = first_name(before.labels[before.target])
+    target = render.short(before.labels[before.target], say)
     about = say("whatif.map.about", label=target) if EXPLANATIONS.get(method).class_specific else say("same_for_all")
     return f'<div class="columns wi-maps" style="--columns:2">{cells}</div><p class="note">{escape(about)}</p>'
 
@@ -134,7 +135,7 @@ def who_fell(before: Analysis, after: Analysis, say: Say) -> str:
 
 def side_by_side(made: whatif.Contrast, name: str, say: Say, spoken: str, colours: Mapping[str, str]) -> str:
     """Rollout, then the method for each of two classes and for their difference: the fused model, and one backbone."""
-    one, two = (first_name(each.labels[each.target]) for each in (made.first, made.second))
+    one, two = (render.short(each.labels[each.target], say) for each in (made.first, made.second))
     names = (
         [FUSED, name] if len(made.first.backbones) > 1 and name in made.first.maps else [made.first.backbones[0].name]
     )

@@ -63,6 +63,11 @@ def speaker(language: str) -> Say:
     return lambda key, **values: texts[key].format(**values) if values else texts[key]
 
 
+def known(key: str, say: Say, otherwise: str) -> str:
+    """The text of a key, or something else where no file has the key: a plug-in's names, the labels of ImageNet."""
+    return say(key) if key in LANGUAGES["en"] else otherwise
+
+
 def translated(reason: str, language: str) -> str:
     """Why something is not offered or cannot be done, in that language; part by part, since reasons are joined."""
     if language == "zh-CN":
