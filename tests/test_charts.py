@@ -6,7 +6,19 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from vitdemo.charts import Bin, Box, Point, amount, log_ticks, place_labels, reliability, scatter, spread, ticks
+from vitdemo.charts import (
+    Bin,
+    Box,
+    Point,
+    amount,
+    log_ticks,
+    place_labels,
+    reliability,
+    scatter,
+    side_by_side,
+    spread,
+    ticks,
+)
 
 
 def some(count: int, fused: int, seed: int = 0) -> list[Point]:
@@ -42,6 +54,14 @@ def test_spread_leaves_alone_what_is_apart_and_shares_what_room_there_is():
     assert spread([5, 5, 5], 10) == pytest.approx([-5, 5, 15])
     assert sorted(spread([1, 1, 1], 10, 0, 10)) == pytest.approx([0, 5, 10])
     assert spread([], 10) == []
+
+
+def test_side_by_side_keeps_everything_near_its_figure():
+    assert side_by_side([50, 50, 50], 9, 20, 0, 100) == pytest.approx([41, 50, 59])  # there is room for the gaps
+    found = side_by_side([90] * 11 + [20], 9, 6, 0, 100)
+    assert max(abs(place - 90) for place in found[:11]) <= 6 and found[11] == 20
+    assert (np.diff(np.sort(found)) > 1).all()  # and still each can be told
+    assert side_by_side([], 9, 6, 0, 100) == []
 
 
 def test_ticks_are_round():
@@ -91,6 +111,18 @@ def test_points_stand_where_their_figures_say():
     (x1, y1), (x2, y2), (x3, y3) = places
     assert x2 - x1 == pytest.approx(x3 - x2, abs=0.2) and x1 < x2  # each ten times as much
     assert y1 - y2 == pytest.approx(y2 - y3, abs=0.2) and y1 > y2  # more is higher
+
+
+@pytest.mark.parametrize("width", [366, 880])
+def test_what_costs_the_same_stands_near_its_cost(width):
+    points = some(10, 11)
+    svg = ElementTree.fromstring(scatter(points, "Title", "About", "cost", "right", width, 400))
+    places = [float(rect.get("x")) + 4 for rect in svg.iter("rect")]
+    circles = [float(circle.get("cx")) for circle in svg.iter("circle")]
+    assert len(places) == 11 and min(places) > max(circles)  # every fusion costs more than every single one
+    bottom = [path.get("d") for path in svg.iter("path") if path.get("class") == "axis"][-1]
+    left, _, right, _ = map(float, re.findall(r"[\d.]+", bottom))
+    assert max(places) - min(places) <= 0.12 * (right - left) + 0.2
 
 
 def test_names_are_text_and_not_markup():

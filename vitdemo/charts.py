@@ -13,6 +13,7 @@ from html import escape
 GLYPH = 0.58  # width of a character in heights, a generous mean for a sans-serif type
 CJK = 1.05  # the same for Chinese
 TYPE = 13  # pixels
+ASTRAY = 0.06  # of the width: how far from its figure a point may stand, so that those beside it can be seen
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,21 @@ def spread(wanted: Sequence[float], gap: float, low: float = -math.inf, high: fl
     return found
 
 
+def side_by_side(wanted: Sequence[float], gap: float, far: float, low: float, high: float) -> list[float]:
+    """As `spread`, but nothing further than `far` from where it belongs: then the gaps are smaller.
+
+    Args:
+        wanted: within low..high.
+        gap: pixels between any two, where there is room.
+        far: pixels, above 0; a place further away would say another figure.
+    """
+    found = spread(wanted, gap, low, high)
+    while gap > 0.01 and max((abs(a - b) for a, b in zip(found, wanted, strict=True)), default=0) > far:
+        gap *= 0.95
+        found = spread(wanted, gap, low, high)
+    return found
+
+
 def place_labels(
     anchors: Sequence[tuple[float, float]], widths: Sequence[float], taken: Sequence[Box], room: Box
 ) -> list[tuple[float, float, str]]:
@@ -164,7 +180,8 @@ def scatter(
     def at_y(value: float) -> float:
         return bottom - (bottom - top) * (value - low_y) / ((high_y - low_y) or 1)
 
-    xs = spread([at_x(point.x) for point in points], 9, left + 6, right - 6)  # what costs the same stands side by side
+    wanted = [at_x(point.x) for point in points]
+    xs = side_by_side(wanted, 9, ASTRAY * (right - left), left + 6, right - 6)  # what costs the same
     parts = [
         _text(left - 36, 14, y_title, "axis-title", "start"),
         _text((left + right) / 2, height - 6, x_title, "axis-title", "middle"),

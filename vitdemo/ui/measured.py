@@ -70,7 +70,10 @@ def points(share: float) -> str:
 
 
 def accuracy_chart(data: Mapping, members: str, kind: str, colours: Mapping[str, str], say: Say) -> str:
-    """Accuracy against cost, once for wide screens and once for narrow ones."""
+    """Accuracy against cost, in a box of its own that scrolls where the screen is narrower than the drawing.
+
+    A drawing as narrow as a telephone would push what costs the same far from its cost.
+    """
     found = []
     for name, (row, fused) in everything(data, members).items():
         x = cost(row, kind)
@@ -82,15 +85,18 @@ def accuracy_chart(data: Mapping, members: str, kind: str, colours: Mapping[str,
         return f'<p class="empty">{escape(say("compare.no_cost"))}</p>'
     best = data["best_single"]
     level = data["backbones"][best]["top1"]["value"], say("compare.level", name=best)
-    texts = {
-        "title": say("compare.accuracy"),
-        "description": say("compare.accuracy.about", what=say(f"cost.{kind}"), count=len(found)),
-        "x_title": say(f"cost.{kind}"),
-        "y_title": say("compare.top1"),
-    }
-    wide = scatter(found, **texts, width=880, height=400, level=level)
-    narrow = scatter(found, **texts, width=366, height=420, level=(level[0], ""))
-    return f'<div class="wide">{wide}</div><div class="narrow">{narrow}</div>'
+    heading = say("compare.accuracy")
+    drawing = scatter(
+        found,
+        title=heading,
+        description=say("compare.accuracy.about", what=say(f"cost.{kind}"), count=len(found)),
+        x_title=say(f"cost.{kind}"),
+        y_title=say("compare.top1"),
+        width=880,
+        height=400,
+        level=level,
+    )
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(heading)}">{drawing}</div>'
 
 
 def table(data: Mapping, members: str, colours: Mapping[str, str], say: Say) -> str:
