@@ -7,6 +7,7 @@ import re
 import string
 import subprocess
 import sys
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,13 @@ def test_no_word_is_missing_in_a_language(part):
         for key in english:
             pair = [" ".join(text) if isinstance(text, tuple) else text for text in (english[key], other[key])]
             assert all(pair) and gaps(pair[0]) == gaps(pair[1]), key
+
+
+def test_a_formula_is_from_a_paper_or_its_source_is_in_words():
+    for step in LESSON:
+        for language, spoken in SPOKEN.items():
+            assert bool(step.source) != ("source" in spoken.STEPS[step.key]), step.key
+            assert escape(step.source or spoken.STEPS[step.key]["source"]) in learn.lesson(language)
 
 
 def test_texts_have_the_length_of_a_step():

@@ -6,6 +6,7 @@ import re
 import threading
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -25,7 +26,8 @@ from vitdemo.fusion import FUSIONS, evidence_of
 from vitdemo.models import Models
 from vitdemo.pipeline import FUSED, Progress, Request, analyse
 from vitdemo.samples import shipped
-from vitdemo.ui import compare, measured, permalink, pictures, render, settings
+from vitdemo.types import Heat
+from vitdemo.ui import attention, compare, measured, permalink, pictures, render, report, settings, whatifshow
 from vitdemo.ui import handlers as handlers_module
 from vitdemo.ui.early import Early
 from vitdemo.ui.fields import controls, families, fusions, option_groups, options, readers, request_of, values_of
@@ -33,6 +35,7 @@ from vitdemo.ui.handlers import RESULTS, Handlers
 from vitdemo.ui.page import TABS, build
 from vitdemo.ui.text import LANGUAGES, language_of, speaker, translated, zh
 from vitdemo.ui.work import Run
+from vitdemo.whatif import Contrast
 
 UI = Path(render.__file__).parent
 
@@ -183,6 +186,65 @@ def test_the_price_of_judging_is_the_one_that_is_told():
 
 
 # Rendering
+
+
+FLOWERS = {"daisy": "雏菊", "dandelion": "蒲公英", "roses": "玫瑰", "sunflowers": "向日葵", "tulips": "郁金香"}
+
+
+def people_read(analysis, language: str) -> str:
+    """All that the page shows of an analysis, without the pictures."""
+    say, colours = speaker(language), render.colours_of(["vit", "resnet"])
+    other = replace(analysis, fused=replace(analysis.fused, probabilities=analysis.fused.probabilities[::-1]))
+    contrast = Contrast("integrated_gradients", analysis, replace(analysis, target=analysis.against), analysis)
+    shown = (
+        render.answer(analysis, say, colours),
+        render.maps(analysis, say, language, colours, "each", "magma"),
+        compare.side_by_side(analysis, colours, say, language),
+        whatifshow.changes(analysis, analysis, say, colours),
+        whatifshow.changes(analysis, other, say, colours),
+        whatifshow.two_maps(analysis, analysis, "integrated_gradients", say, language),
+        whatifshow.side_by_side(contrast, "vit", say, language, colours),
+        report.html(report.compose(analysis, language, colours, datetime(2026, 5, 4, tzinfo=UTC))),
+        *attention.spoken_in({"note": "", "labels": analysis.labels}, say, language)["labels"],
+    )
+    return re.sub(r"data:image[^'\")]+", "", "\n".join(shown))
+
+
+@pytest.mark.parametrize("left_out", ["daisy", "tulips"])  # the collection has four classes
+def test_flowers_go_by_their_names_in_each_language(analysis, left_out):
+    names = [name for name in FLOWERS if name != left_out]
+    flowers = replace(analysis, labels=tuple(names), target=0, against=3)
+    english, chinese = people_read(flowers, "en"), people_read(flowers, "zh-CN")
+    assert [name for name in FLOWERS if name in chinese] == []
+    assert all(FLOWERS[name] in chinese and name in english for name in names)
+    assert [name for name in FLOWERS.values() if name in english] == []
+    assert flowers.top(4)[0][0] in names  # what is computed, sent and kept is as it was
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_class_is_sent_by_its_label_whatever_it_is_called(language):
+    say = speaker(language)
+    classes = Handlers(default_catalogue(), Models("cpu"), {}).classes("flowers", say)
+    assert [value for _, value in classes] == list(FLOWERS)
+    assert [shown for shown, _ in classes] == list(FLOWERS.values() if language == "zh-CN" else FLOWERS)
+    assert render.label_of("tench, Tinca tinca", say) == "tench, Tinca tinca"
+    assert render.short("tench, Tinca tinca", say) == "tench"
+
+
+def test_every_figure_of_a_map_has_a_name(catalogue, models):
+    options = Options(steps=2, samples=2, patches=2, segments=4, coalitions=8, smoothing="smoothgrad")
+    every = Request("tiny", ("vit", "resnet"), "mean", tuple(EXPLANATIONS.names()), None, options)
+    found = analyse(paint(40, 30), every, catalogue, models)
+    drawn = [heat for maps in found.maps.values() for heat in maps.values() if isinstance(heat, Heat)]
+    figures = {name for heat in drawn for name in heat.figures}
+    assert {"picture", "samples", "coalitions", "members"} <= figures
+    lifted = {f"logit_{name}" for name in ("difference", "sum", "error")}  # DeepLift's, which refuses these backbones
+    for texts in LANGUAGES.values():
+        assert not [name for name in figures | lifted if f"raw.{name}" not in texts]
+    html = render.maps(found, speaker("zh-CN"), "zh-CN", render.colours_of(["vit", "resnet"]), "each", "magma")
+    shown = set(re.findall(r"<dt>([^<]+)</dt>", html))
+    assert all(re.search("[\u4e00-\u9fff]", name) for name in shown) and len(shown) > len(figures)
+    assert render.figure_name("a_plug_ins", speaker("zh-CN")) == "a plug ins"
 
 
 def test_labels_are_escaped(analysis):

@@ -37,7 +37,7 @@ class Step:
     tab: str  # where its example is
     mark: str  # CSS selector of what it speaks of there
     formula: str
-    source: str  # of the formula
+    source: str  # the paper that the formula is from, "" where the step's words say it
     settings: Mapping[str, str] = field(default_factory=dict)  # as in a link; lists are ticked, nothing is unticked
 
 
@@ -47,7 +47,7 @@ LESSON = (
         "analyse",
         "#picture",
         "x ∈ {0, …, 255}^(H × W × 3)",
-        "the RGB picture, 8 bits a colour",
+        "",
     ),
     Step(
         "patches",
@@ -188,7 +188,7 @@ def _step(step: Step, index: int, spoken: ModuleType) -> str:
         f"{_question(step, spoken)}"
         f'<details class="formula"><summary>{escape(words["formula"])}</summary>'
         f'<p class="maths">{escape(step.formula)}</p><p>{_text(step, "formula", spoken)}</p>'
-        f'<p><cite lang="en">{escape(step.source)}</cite></p></details></div>'
+        f"<p>{_source(step, spoken)}</p></details></div>"
         f'<figure class="drawing"><div class="stage"></div><figcaption>{_text(step, "drawing", spoken)} '
         f'<small class="whose"></small></figcaption></figure></div></section>'
     )
@@ -196,6 +196,11 @@ def _step(step: Step, index: int, spoken: ModuleType) -> str:
 
 def _text(step: Step, part: str, spoken: ModuleType) -> str:
     return escape(spoken.STEPS[step.key][part])
+
+
+def _source(step: Step, spoken: ModuleType) -> str:
+    """Where the formula is from: a paper, whose name stays as it is, or in words."""
+    return f'<cite lang="en">{escape(step.source)}</cite>' if step.source else _text(step, "source", spoken)
 
 
 def _question(step: Step, spoken: ModuleType) -> str:

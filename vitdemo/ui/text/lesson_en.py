@@ -1,7 +1,8 @@
 """The lesson and the glossary in English: by step, by term, and the words around them.
 
 A step has a title, a text of 60 to 110 words for a pupil of sixteen, `look` (the one thing to look at on the page),
-`drawing` (what the step's own drawing shows), `formula` (the words under the formula), and at some steps a question.
+`drawing` (what the step's own drawing shows), `formula` (the words under the formula), at some steps a question,
+and `source` (of the formula) where that is no paper.
 """
 
 STEPS = {
@@ -20,6 +21,7 @@ STEPS = {
             "place, or walk there with the arrow keys."
         ),
         "formula": "H rows, W columns and 3 colours. Networks usually take the numbers as 0 to 1, shifted and scaled.",
+        "source": "The RGB picture, 8 bits for each colour.",
         "question": "A picture has 128 × 128 pixels. How many numbers is that?",
         "answer": "128 × 128 × 3 = 49,152: three for every pixel.",
     },
