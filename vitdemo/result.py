@@ -182,8 +182,13 @@ def figure(analysis: Analysis, scale: str = "each", colour_map: str = "magma", o
         scale=scale,
         colour_map=colour_map,
         opacity=opacity,
-        heading=f"Maps for: {analysis.labels[analysis.target]}" if methods else "",
+        heading=_heading(analysis) if methods else "",
     )
+
+
+def _heading(analysis: Analysis) -> str:
+    against = "" if analysis.against is None else f", compared with {analysis.labels[analysis.against]}"
+    return f"Maps for: {analysis.labels[analysis.target]}{against}"
 
 
 def captions(analysis: Analysis) -> Mapping[str, str]:

@@ -117,6 +117,22 @@ def beside(tab, name: str) -> None:
     settled(tab)
 
 
+def test_a_link_restores_both_backbones_and_the_brightness(visit):
+    tab = opened(visit, backbones="vit,hybrid,swin")
+    tab.locator("#att-backbone input").click()
+    tab.get_by_role("option", name="swin", exact=True).click()
+    tab.wait_for_function("() => document.querySelector('.att-panel figcaption b').innerText === 'swin'")
+    beside(tab, "hybrid")
+    tab.locator("button[data-scale='layer']").click()
+    settled(tab)
+    assert "at=swin" in tab.url and "beside=hybrid" in tab.url and "at_scale=layer" in tab.url
+    again = visit("?" + tab.url.partition("?")[2])
+    again.wait_for_function("() => document.querySelectorAll('.att-panel').length === 2")
+    assert again.locator(".att-panel figcaption b").all_inner_texts() == ["swin", "hybrid"]
+    assert again.evaluate(VIEW)["scale"] == "layer"
+    assert again.locator("#att-layer-is").inner_text().count(" / ") == 2
+
+
 def test_two_backbones_share_the_pointer(visit):
     tab = opened(visit, backbones="vit,deit")
     beside(tab, "deit")

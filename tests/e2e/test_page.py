@@ -56,6 +56,18 @@ def test_upload_gives_a_result(visit, photograph):
     assert "sample=" not in page.url
 
 
+def test_a_link_says_that_it_cannot_hold_a_picture_of_ones_own(visit, photograph):
+    page = visit()
+    page.locator("#copy").click()
+    page.get_by_role("button", name="Copied", exact=True).wait_for()
+    upload(page, photograph)
+    page.wait_for_function("() => !location.search.includes('sample=')")
+    page.locator("#copy").click()
+    page.locator("#copy", has_text="without your picture").wait_for()
+    settled(page)
+    assert "sample=" not in page.url
+
+
 def test_bad_file_gives_one_sentence_and_loses_nothing(visit, photograph, tmp_path):
     page = visit()
     before = page.locator("#answer .top").inner_text()
@@ -86,7 +98,7 @@ def test_cancel_stops_at_once_and_keeps_what_was_there(visit):
     page.wait_for_timeout(1500)
     page.locator("#cancel").click()
     page.wait_for_selector("#status .working", state="detached", timeout=5000)
-    assert "Cancelled" in page.locator("#status").inner_text()
+    assert "Cancelled" in page.locator("#status .stale").inner_text()  # what is there is of the settings before
     assert page.locator("#maps .maps").inner_html() == before
     page.locator("#methods").get_by_text("Occlusion").click()
     page.locator("#analyse").click()

@@ -72,6 +72,7 @@ def build(shared: Shared) -> dict[str, gr.components.Component]:
     }
     for name, (make, needs) in files.items():
         takes[name].click(make, needs, file, **QUIET).then(None, None, None, js=PRESS_FILE)
+    shared.done.change(lambda: gr.update(visible=False), None, lines, **QUIET)  # they are those of the one before
     shown = takes["script"].click(handlers.script_text, shared.analysis, lines, **QUIET)
     shown.then(None, lines, None, js="(text) => vitdemo.copyText(text)")
     return {"answer": answer, "target": target, "against": against, "maps": maps} | {

@@ -10,7 +10,7 @@
   const NONE = 65535; // in index maps: padding, where a window sticks out over the edge
   const quiet = matchMedia("(prefers-reduced-motion: reduce)");
   const view = { layer: 0, head: "mean", pins: [], at: null, scale: "map", frame: null, isolated: false, panel: null };
-  let panels = [], texts = {}, colours = [], timer = null, kept = null, root = null, linked = null, documents = 0;
+  let panels = [], texts = {}, colours = [], first = "", timer = null, kept = null, root = null, linked = null, documents = 0;
   let asked = new Set(), failed = new Set(), queue = [], question = "", questions = 0;
 
   // -- reading a document ---------------------------------------------------------------------------------------
@@ -208,7 +208,7 @@
     if (!root) return;
     if (!text) { panels = []; root.replaceChildren(); return; }
     const sent = JSON.parse(text);
-    ({ texts, colours } = sent);
+    ({ texts, colours, first } = sent);
     [asked, failed, queue, question] = [new Set(), new Set(), [], ""];
     const docs = await Promise.all(sent.views.map(unpack));
     if (kept) kept.old = true; // of another picture: the page could no longer say more of it
@@ -216,6 +216,7 @@
     const params = new URLSearchParams(location.search), doc = docs[0];
     if (doc) {
       const wanted = (name, size) => (/^\d+$/.test(params.get(name) ?? "") && +params.get(name) >= 1 && +params.get(name) <= size ? +params.get(name) - 1 : null);
+      if (["layer", "global"].includes(params.get("at_scale"))) view.scale = params.get("at_scale");
       view.layer = wanted("at_layer", doc.layers.length) ?? Math.min(view.layer, doc.layers.length - 1);
       if (["mean", "max", "min"].includes(params.get("at_head"))) view.head = params.get("at_head");
       else view.head = wanted("at_head", mostHeads([doc])) ?? (typeof view.head === "number" ? Math.min(view.head, mostHeads([doc]) - 1) : view.head);
@@ -228,7 +229,7 @@
     view.frame = null;
     view.panel = null;
     build();
-    if (view.pins.length) link();
+    if (view.pins.length || doc?.name !== first || docs.length > 1) link();
   }
 
   const mostHeads = (docs) => Math.max(...docs.flatMap((doc) => doc.layers.map(({ heads }) => heads)));
@@ -372,12 +373,13 @@
 
   // -- drawing ----------------------------------------------------------------------------------------------------
 
-  let waiting = false;
+  let waiting = false, links = false;
   function set(changes) {
     Object.assign(view, changes);
+    links ||= ["layer", "head", "pins", "scale"].some((key) => key in changes);
     if (waiting) return;
     waiting = true;
-    requestAnimationFrame(() => { waiting = false; draw(); if (["layer", "head", "pins"].some((key) => key in changes)) link(); });
+    requestAnimationFrame(() => { waiting = false; draw(); if (links) link(); links = false; });
   }
 
   function link() {
@@ -385,7 +387,9 @@
     changed.set("at_layer", view.layer + 1);
     changed.set("at_head", typeof view.head === "number" ? view.head + 1 : view.head);
     linked = pinned(main()).map((place) => tokenAt(main(), place) + 1).join(",") || null;
-    linked ? changed.set("token", linked) : changed.delete("token");
+    const second = panels.filter((one) => one !== kept)[1]?.name;
+    const said = { token: linked, at: main().name === first ? null : main().name, beside: second, at_scale: view.scale === "map" ? null : view.scale };
+    for (const [name, value] of Object.entries(said)) value ? changed.set(name, value) : changed.delete(name);
     history.replaceState(null, "", `${location.pathname}?${changed.toString().replaceAll("%2C", ",")}`);
   }
 
@@ -394,7 +398,7 @@
     const doc = active(), l = layer(doc), most = Math.max(...panels.map((one) => one.layers[layer(one)].heads));
     if (asks) panels.filter((one) => !complete(one, layer(one)) && (view.head !== "mean" || one.sent === "nothing")).forEach((one) => ask(one, layer(one)));
     root.querySelector("#att-layer").value = view.layer + 1;
-    root.querySelector("#att-layer-is").textContent = `${l + 1} / ${doc.layers.length}`;
+    root.querySelector("#att-layer-is").textContent = panels.map((one) => `${layer(one) + 1} / ${one.layers.length}`).join(" · ");
     for (const button of root.querySelectorAll("button[data-scale]")) button.setAttribute("aria-pressed", String(button.dataset.scale === view.scale));
     for (const button of root.querySelectorAll(".pick button[data-head]")) {
       button.setAttribute("aria-pressed", String(button.dataset.head === String(chosenHead(doc))));

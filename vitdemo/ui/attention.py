@@ -45,8 +45,10 @@ def build(shared: Shared) -> dict:
         if analysis is None:
             return [*nothing, _note(say("attention.nothing")), ""]
         rows = analysis.backbones
-        with handlers.gate:
-            reasons, views = handlers.entrance(examined, rows, analysis.picture, chosen, rows=rows)
+        if not any(chosen):  # not yet: as the link says
+            chosen = [request.query_params.get(name) for name in ("at", "beside")]
+        # two passes, which wait for nobody's turn: somebody is looking
+        reasons, views = handlers.entrance(examined, rows, analysis.picture, chosen, rows=rows)
         names = [name for name, reason in reasons.items() if not reason]
         refused = [
             say("attention.refused", name=name, reason=translated(reason, spoken))
@@ -58,6 +60,7 @@ def build(shared: Shared) -> dict:
         one, two = shown_of(names, chosen)
         others = [(say("attention.alone"), ""), *(name for name in names if name != one)]
         message = {
+            "first": names[0],
             "views": [view | spoken_in(view, say, spoken) for view in views],
             "texts": texts(say),
             "colours": list(draw.colour_bar(signed=False, stops=STOPS)),

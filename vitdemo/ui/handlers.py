@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import gradio as gr
+from PIL import Image
 
 from vitdemo import images, result
 from vitdemo.backbones import FUSED, Backbone, Catalogue, default_catalogue
@@ -196,6 +197,7 @@ class Handlers:
         if picture is None:
             yield changes(status=render.notice(say("no_picture")))
             return
+        known = None
         try:
             wanted, rows = self._wanted(values)
             key = (sample, wanted)
@@ -222,7 +224,10 @@ class Handlers:
                     answer = self._answer(now.analysis, sample, say) if now.analysis else gr.skip()
                     yield changes(status=render.working(now, say), answer=answer)
         except Exception as error:
-            yield changes(status=render.notice(*sentence_of(error, say, spoken)))
+            text, kind = sentence_of(error, say, spoken)
+            if not kind and last and not known and not (last.request == wanted and _same(last.picture, picture)):
+                kind = "stale"  # what is still there answers another question
+            yield changes(status=render.notice(text, kind))
 
     def run_if_quick(self, request: gr.Request, picture, sample, scale, colours, last, *values):
         """Runs at once what takes no time to speak of; otherwise the button says how long it will take."""
@@ -321,9 +326,9 @@ class Handlers:
         except Exception as error:
             yield render.notice(*sentence_of(error, say, language(request)))
 
-    def cancel(self, request: gr.Request) -> str:
-        """Ends the visitor's running work; the status."""
-        return render.notice(say_to(request)("cancelled")) if self._stop(request) else gr.skip()
+    def cancel(self, request: gr.Request) -> None:
+        """Ends the visitor's running analysis, which says so itself."""
+        self._stop(request)
 
     def _stop(self, request: gr.Request) -> bool:
         """Cancels the session's analysis, and says whether there was one going on."""
@@ -384,11 +389,16 @@ class Handlers:
         """The file name of the sample that was analysed, "" if it was another picture: the link says which, and is not
         taken at its word."""
         path = self.samples.get(analysis.request.collection, {}).get(request.query_params.get("sample", ""))
-        return path.name if path and images.load(path).tobytes() == analysis.picture.tobytes() else ""
+        return path.name if path and _same(analysis.picture, path) else ""
 
     def display(self, request: gr.Request) -> list:
         """How the link wants maps to be drawn: [scale, colours, opacity]."""
         return list(permalink.display_of(request.query_params))
+
+
+def _same(picture: Image.Image, path: str) -> bool:
+    """Whether a file holds that picture."""
+    return images.load(path).tobytes() == picture.tobytes()
 
 
 def _whole(analysis: Analysis | None) -> bool:

@@ -489,5 +489,5 @@
     document.querySelectorAll("[data-lesson-mark]").forEach((one) => one.removeAttribute("data-lesson-mark"));
   }
 
-  Object.assign(window.vitdemo, { learn: { begin, step: () => now + 1, marked: () => document.querySelector("[data-lesson-mark]") } });
+  Object.assign(window.vitdemo, { learn: { begin, leave, step: () => now + 1, marked: () => document.querySelector("[data-lesson-mark]") } });
 })();

@@ -56,7 +56,7 @@
     setLink(settings) {
       const next = new URLSearchParams(settings);
       for (const [key, value] of query()) {
-        if (key.startsWith("__") || ["lang", "tab", "scale", "colours", "opacity", "at_layer", "at_head", "token", "step"].includes(key)) next.set(key, value);
+        if (key.startsWith("__") || ["lang", "tab", "scale", "colours", "opacity", "at", "beside", "at_layer", "at_head", "at_scale", "token", "step"].includes(key)) next.set(key, value);
       }
       show(next);
     },
@@ -76,6 +76,7 @@
       if (asked !== null) return asked;
       const changed = query();
       name === first ? changed.delete("tab") : changed.set("tab", name);
+      if (name === "learn") window.vitdemo.learn?.leave();
       show(changed);
       return name;
     },
@@ -110,8 +111,15 @@
       const place = document.querySelector("#loupe .scrutiny");
       if (place) place.innerHTML = html;
     },
+    // which sample the link names, "" where the picture is the visitor's own and no link can hold it
     copyLink() {
       navigator.clipboard ? navigator.clipboard.writeText(location.href) : window.prompt("", location.href);
+      return query().get("sample") ?? "";
+    },
+    ownPicture() {
+      const changed = query();
+      changed.delete("sample");
+      show(changed);
     },
   };
 

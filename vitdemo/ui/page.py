@@ -67,8 +67,11 @@ def _head(say: gr.I18n) -> None:
         gr.Button(say("look"), elem_id="look", **small).click(js="() => vitdemo.switchLook()")
         gr.Button(say("projector"), elem_id="projector", **small).click(js="() => vitdemo.switchProjector()")
         copy = gr.Button(say("copy_link"), elem_id="copy", **small)
-        copied = copy.click(js="() => vitdemo.copyLink()")
-        copied.then(lambda: gr.update(value=say("copied")), None, copy, **QUIET)
+        linked = gr.Textbox(visible="hidden")
+        copied = copy.click(None, None, linked, js="() => vitdemo.copyLink()")
+        copied.then(
+            lambda sample: gr.update(value=say("copied" if sample else "copied_settings")), linked, copy, **QUIET
+        )
 
 
 def _picture(shared: Shared) -> dict:
@@ -130,6 +133,7 @@ def _wire(page: gr.Blocks, shared: Shared, made: dict) -> None:
     drawn = page.load(handlers.display, None, display, **QUIET)
     drawn.then(handlers.open, None, [*inputs, *surroundings], **QUIET).then(handlers.run, **run)
     made["analyse"].click(handlers.run, **run)
+    made["picture"].input(js="() => vitdemo.ownPicture()")
     made["picture"].input(lambda: "", None, sample, **QUIET).then(handlers.run, **run)
     chosen = made["gallery"].select(handlers.pick_sample, made["collection"], [sample, made["picture"]], **QUIET)
     chosen.then(handlers.run, **run)
@@ -155,7 +159,7 @@ def _wire(page: gr.Blocks, shared: Shared, made: dict) -> None:
             event(*first[name], **QUIET).then(handlers.run_if_quick, **run)
         else:
             event(handlers.run_if_quick, **run)
-    made["cancel"].click(handlers.cancel, None, made["status"], queue=False, **QUIET)
+    made["cancel"].click(handlers.cancel, queue=False, **QUIET)  # what it ends says so
     query.change(None, query, None, js="(settings) => vitdemo.setLink(settings)")
 
 

@@ -113,8 +113,7 @@ class WhatIf:
             return [whatifshow.sentence(say("whatif.nothing")), *[""] * len(SECTIONS), *[gr.skip()] * 9]
         if done == shown:
             return [gr.skip()] * 13
-        with self.handlers.gate:
-            grids = self._grids(analysis)
+        grids = self._grids(analysis)  # computes nothing, and so waits for nobody's turn
         maps = [name for name, heat in analysis.maps[FUSED].items() if isinstance(heat, Heat)]
         names = [row.name for row in analysis.backbones]
         fusion = FUSIONS.get(analysis.request.fusion)

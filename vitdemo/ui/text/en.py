@@ -4,6 +4,7 @@ TEXT = {
     "tagline": "See what vision transformers look at, and what fusing them changes",
     "copy_link": "Copy link",
     "copied": "Copied",
+    "copied_settings": "Copied, without your picture",
     "picture": "Picture",
     "samples": "Samples",
     "analyse": "Analyse",
@@ -30,7 +31,8 @@ TEXT = {
     "trust.worse": "worse than chance",
     "trust.legend": (
         "To the right more cells of the picture are hidden (dashed) or shown on a blurred one (solid), the map's "
-        "highest first; upwards is the probability. Good maps fall early and rise early. Grey: random maps."
+        "highest first; upwards is the probability. Good maps fall early and rise early. Grey: random maps. "
+        "Better than chance: the score is above that of every random map, and of each turned round."
     ),
     "trust.about": "Area when hiding {deletion}, when showing {insertion}",
     "trust.deletion": "Area when hiding (low is good)",

@@ -15,7 +15,7 @@ STEPS = {
             "these numbers. Before it starts, the picture is shrunk and its middle is cut out, so that every picture "
             "has the same size: what was cut away, the network never sees."
         ),
-        "look": "Drop a picture of your own here, or choose a sample below. The whole lesson then uses it.",
+        "look": "Drop a picture of your own here, or choose one of the samples. The whole lesson then uses it.",
         "drawing": (
             "Your picture, and the numbers of the 5 × 5 pixels in the frame: red, green and blue. Point at another "
             "place, or walk there with the arrow keys."

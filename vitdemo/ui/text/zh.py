@@ -4,6 +4,7 @@ TEXT = {
     "tagline": "看看视觉 Transformer 在看哪里，以及融合它们会带来什么变化",
     "copy_link": "复制链接",
     "copied": "已复制",
+    "copied_settings": "已复制（不含你的图片）",
     "picture": "图片",
     "samples": "示例",
     "analyse": "分析",
@@ -30,7 +31,7 @@ TEXT = {
     "trust.worse": "差于随机",
     "trust.legend": (
         "向右：按热图由高到低遮住（虚线）或在模糊图片上露出（实线）越来越多的格子；向上：概率。好的热图降得早、升得早。"
-        "灰色：随机热图。"
+        "灰色：随机热图。好于随机：得分高于每一张随机热图，也高于把它们反过来的热图。"
     ),
     "trust.about": "遮住时的面积 {deletion}，露出时 {insertion}",
     "trust.deletion": "遮住时的面积（越小越好）",
