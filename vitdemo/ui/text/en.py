@@ -87,6 +87,8 @@ TEXT = {
     "raw.patches": "parts hidden, one after another",
     "raw.regions": "regions",
     "raw.coalitions": "sets of regions tried",
+    "raw.fit": "share explained by the linear model (R²)",
+    "raw.overlap": "share that the backbones' maps have in common",
     "class.daisy": "daisy",
     "class.dandelion": "dandelion",
     "class.roses": "roses",

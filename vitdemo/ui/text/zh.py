@@ -86,6 +86,8 @@ TEXT = {
     "raw.patches": "逐个遮住的部分数",
     "raw.regions": "区域数",
     "raw.coalitions": "试过的区域组合数",
+    "raw.fit": "线性模型所解释的比例（R²）",
+    "raw.overlap": "各骨干网络热图共有的比例",
     "class.daisy": "雏菊",
     "class.dandelion": "蒲公英",
     "class.roses": "玫瑰",
