@@ -419,3 +419,9 @@ def test_the_bundled_backbones_answer_as_a_program(tmp_path, image):
         f"{name}.rollout.{end}" for name in offered for end in ("npy", "png")
     }
     assert {"fused", "vit", "hybrid"} <= offered
+
+
+def test_a_reader_who_has_seen_enough_is_no_error():
+    command = f"{sys.executable} -m vitdemo backbones | head -n 1"
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=300)
+    assert done.stdout.startswith("collection") and done.stderr == ""

@@ -6,6 +6,7 @@ sentence on stderr and exit code 2, before anything is computed or written.
 """
 
 import argparse
+import os
 import shlex
 import sys
 import tempfile
@@ -47,6 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.print_help()
             return 2
         args.run(args)
+        sys.stdout.flush()
+        return 0
+    except BrokenPipeError:  # whoever read it has seen enough: `| head`
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  for what Python still writes at its end
         return 0
     except VitdemoError as error:
         print(error, file=sys.stderr)
