@@ -307,7 +307,7 @@ def test_compare_shows_this_picture_and_what_was_measured(visit):
     assert {"vit", "hybrid", "resnet"} <= {name.split()[0] for name in names}
     before = page.locator("#compare-accuracy svg:visible").inner_html()
     page.locator("#cost").get_by_text("one at a time").click()
-    page.wait_for_function("old => document.querySelector('#compare-accuracy .wide svg').innerHTML !== old", arg=before)
+    page.wait_for_function("old => document.querySelector('#compare-accuracy svg').innerHTML !== old", arg=before)
     assert page.locator("#compare-pairs td").count() >= 9
 
 
