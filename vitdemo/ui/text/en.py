@@ -229,7 +229,7 @@ TEXT = {
     "footnote": (
         "A map shows what a method computes, not what a network thinks. Red speaks for the class, blue against it; "
         "unsigned maps run from dark to bright. Maps of single pixels are smoothed a little to be seen; raw values are "
-        "in the downloads."
+        "in the downloads. Numbers at a colour bar are those of one cell of the map: the finer its grid, the smaller."
     ),
     "other_language": "中文",
     "look": "Dark",
