@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from tests.oracles import KEY, Agreement, compare, summed_up
 from vitdemo.attention import HEAD_FUSIONS, Recorder
 from vitdemo.backbones import Backbone, Catalogue, read_sidecar
+from vitdemo.errors import Cancelled
 from vitdemo.explain import Subject, fused_subject
 from vitdemo.fusion import FUSIONS, FusedModel, evidence_of, fuse
 from vitdemo.fusion.records import path_of, record_of, save
@@ -176,6 +177,18 @@ def subject_of(models: Sequence[Model], picture: Image.Image, strategy: str = "m
         return subjects[0]
     weights = fuse(strategy, said, evidence_of([model.backbone for model in models]))[0].weights
     return fused_subject(subjects, strategy, weights)
+
+
+def stopping_after(count: int) -> Callable[[object], None]:
+    """A report that raises `Cancelled` when it is called once more than `count` times."""
+    left = [count]
+
+    def report(progress: object) -> None:
+        if not left[0]:
+            raise Cancelled("stopped")
+        left[0] -= 1
+
+    return report
 
 
 def everything_on(module: nn.Module) -> list:

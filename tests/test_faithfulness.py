@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 from torch import nn
 
 from tests import families
-from tests.conftest import TINY, everything_on, paint, subject_of
+from tests.conftest import TINY, everything_on, paint, stopping_after, subject_of
 from vitdemo import faithfulness as faith
 from vitdemo.errors import Cancelled, UnknownNameError, VitdemoError
 from vitdemo.explain import Options, Subject
@@ -638,14 +638,7 @@ def test_judging_stops_and_leaves_nothing(catalogue, picture):
         before = [everything_on(model.network) for model in loaded]
     judging = [index for index, one in enumerate(said) if one.stage == "judging"]
     for stop_at in judging[:: max(1, len(judging) // 8)]:
-        left = [stop_at]
-
-        def report(progress, left=left):
-            if not left[0]:
-                raise Cancelled("stopped")
-            left[0] -= 1
-
         with pytest.raises(Cancelled):
-            analyse(picture, REQUEST, catalogue, models, report)
+            analyse(picture, REQUEST, catalogue, models, stopping_after(stop_at))
     with models.use(catalogue.get("tiny", REQUEST.backbones)) as loaded:
         assert [everything_on(model.network) for model in loaded] == before

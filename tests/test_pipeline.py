@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import LABELS, TINY, everything_on, paint, subject_of
+from tests.conftest import LABELS, TINY, everything_on, paint, stopping_after, subject_of
 from vitdemo.backbones import FUSED, Catalogue
 from vitdemo.errors import Cancelled, UnknownNameError, VitdemoError
 from vitdemo.explain import EXPLANATIONS, Options, explain, gradient
@@ -220,15 +220,8 @@ def test_it_can_be_stopped_at_every_report(rows, picture):
     before = [everything_on(entry.model.network) for entry in models._entries.values()]
     held = models.held
     for stop_at in range(len(whole)):
-        left = [stop_at]
-
-        def report(progress, left=left):
-            if not left[0]:
-                raise Cancelled("stopped")
-            left[0] -= 1
-
         with pytest.raises(Cancelled):
-            analyse(picture, request, catalogue, models, report)
+            analyse(picture, request, catalogue, models, stopping_after(stop_at))
         assert not any(entry.users for entry in models._entries.values())
     assert models.held == held
     assert [everything_on(entry.model.network) for entry in models._entries.values()] == before

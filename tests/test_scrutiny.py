@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.conftest import everything_on
+from tests.conftest import everything_on, stopping_after
 from vitdemo import faithfulness as faith
 from vitdemo.backbones import FUSED
 from vitdemo.errors import Cancelled, NotOfferedError
@@ -86,14 +86,7 @@ def test_scrutiny_stops_and_leaves_nothing(analysis, loaded):
     with loaded.use(analysis.backbones) as models:
         before = [everything_on(model.network) for model in models]
     for stop_at in range(0, len(said), max(1, len(said) // 6)):
-        left = [stop_at]
-
-        def report(progress, left=left):
-            if not left[0]:
-                raise Cancelled("stopped")
-            left[0] -= 1
-
         with pytest.raises(Cancelled):
-            scrutinise(analysis, FUSED, "relevance", loaded, report)
+            scrutinise(analysis, FUSED, "relevance", loaded, stopping_after(stop_at))
     with loaded.use(analysis.backbones) as models:
         assert [everything_on(model.network) for model in models] == before

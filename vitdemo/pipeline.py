@@ -169,7 +169,7 @@ def analyse(
             seen.append(look(model, model.pixels([picture]), request))
         predictions = tuple(prediction for prediction, _, _ in seen)
         probabilities = np.stack([prediction.probabilities for prediction in predictions])  # (M, 1, K)
-        fused = fuse(request.fusion, predictions, evidence_of(rows))[0]
+        fused = fused_of(loaded, seen, request.fusion)
         labels = loaded[0].labels
         target, against = _classes(request, labels, fused.probabilities)
         analysis = Analysis(
@@ -230,6 +230,12 @@ def look(model: Model, pixels: torch.Tensor, request: Request) -> Look:
         return predict(model, pixels, stages), pixels, []
     with Recorder(tokens.keep(request.options.head_fusion)) as recorder:
         return predict(model, pixels, stages), pixels, recorder.matrices
+
+
+def fused_of(models: Sequence[Model], looks: Sequence[Look], fusion: str) -> Fused:
+    """What M backbones say together of the picture at which each has looked."""
+    predictions = tuple(prediction for prediction, *_ in looks)
+    return fuse(fusion, predictions, evidence_of([model.backbone for model in models]))[0]
 
 
 def subjects_of(

@@ -13,9 +13,8 @@ from vitdemo.errors import NotOfferedError, VitdemoError
 from vitdemo.explain import Subject, explain
 from vitdemo.explain.base import Tick
 from vitdemo.faithfulness import Infidelity, Settings, infidelity, randomisation, sensitivity
-from vitdemo.fusion import evidence_of, fuse
 from vitdemo.models import Model, Models
-from vitdemo.pipeline import Analysis, Progress, look, subjects_of
+from vitdemo.pipeline import Analysis, Progress, fused_of, look, subjects_of
 from vitdemo.types import Heat, NotOffered
 
 NOISY = 4  # copies of the picture, for sensitivity
@@ -106,7 +105,6 @@ def _subject(analysis: Analysis, name: str, models: Sequence[Model], pixels: Seq
     """The subject of that name anew: these backbones look at these pixels, attention and weights included."""
     request = replace(analysis.request, fusion="mean") if name != FUSED else analysis.request
     looks = [look(model, x, request) for model, x in zip(models, pixels, strict=True)]
-    evidence = evidence_of([model.backbone for model in models])
     fusion, classes = request.fusion, (analysis.target, analysis.against)
-    weights = fuse(fusion, tuple(prediction for prediction, *_ in looks), evidence)[0].weights
+    weights = fused_of(models, looks, fusion).weights
     return subjects_of(models, looks, analysis.picture, fusion, weights, *classes)[name]

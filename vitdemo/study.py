@@ -39,10 +39,10 @@ from vitdemo.faithfulness import (
     random_map,
     spearman,
 )
-from vitdemo.fusion import FUSIONS, evidence_of, fuse
+from vitdemo.fusion import FUSIONS
 from vitdemo.images import load
 from vitdemo.models import Model, Models, labels_of
-from vitdemo.pipeline import Request, look, subjects_of
+from vitdemo.pipeline import Request, fused_of, look, subjects_of
 from vitdemo.result import PACKAGES, dumps
 from vitdemo.samples import FLOWERS, draw, series
 from vitdemo.types import Heat, NotOffered
@@ -207,10 +207,9 @@ def _subjects(
     """What there is to explain, and what each says, (K,) probabilities."""
     request = Request(fusion=plan.fusion, explanations=plan.methods, options=plan.options)
     looks = [look(model, model.pixels([picture]), request) for model in models]
-    predictions = tuple(prediction for prediction, *_ in looks)
-    fused = fuse(plan.fusion, predictions, evidence_of([model.backbone for model in models]))[0]
+    fused = fused_of(models, looks, plan.fusion)
     said = {
-        model.backbone.name: prediction.probabilities[0] for model, prediction in zip(models, predictions, strict=True)
+        model.backbone.name: prediction.probabilities[0] for model, (prediction, *_) in zip(models, looks, strict=True)
     }
     return subjects_of(models, looks, picture, plan.fusion, fused.weights, target), {FUSED: fused.probabilities, **said}
 

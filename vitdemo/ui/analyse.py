@@ -3,6 +3,7 @@
 import gradio as gr
 
 from vitdemo.draw import COLOUR_MAPS, SCALES
+from vitdemo.ui.handlers import NOTHING
 from vitdemo.ui.shared import QUIET, Shared
 
 SET_OPACITY = "(value) => { document.documentElement.style.setProperty('--opacity', value); }"
@@ -15,20 +16,16 @@ def build(shared: Shared) -> dict[str, gr.components.Component]:
     say, handlers = shared.say, shared.handlers
     answer = gr.HTML(elem_id="answer")
     with gr.Row(elem_id="controls"):
-        target = gr.Dropdown(
-            [(say("target.top"), ""), *handlers.classes(handlers.start().collection, say)],
-            value="",
-            label=say("target"),
-            info=say("target.info"),
-            elem_id="target",
-        )
-        against = gr.Dropdown(
-            [(say("against.none"), ""), *handlers.classes(handlers.start().collection, say)],
-            value="",
-            label=say("against"),
-            info=say("against.info"),
-            elem_id="against",
-        )
+        classes = {
+            name: gr.Dropdown(
+                handlers.ranked(handlers.start().collection, nothing, say),
+                value="",
+                label=say(name),
+                info=say(f"{name}.info"),
+                elem_id=name,
+            )
+            for name, nothing in NOTHING.items()
+        }
         opacity = gr.Slider(
             0, 1, value=0.6, step=0.05, label=say("opacity"), info=say("opacity.info"), elem_id="opacity"
         )
@@ -75,8 +72,4 @@ def build(shared: Shared) -> dict[str, gr.components.Component]:
     shared.done.change(lambda: gr.update(visible=False), None, lines, **QUIET)  # they are those of the one before
     shown = takes["script"].click(handlers.script_text, shared.analysis, lines, **QUIET)
     shown.then(None, lines, None, js="(text) => vitdemo.copyText(text)")
-    return {"answer": answer, "target": target, "against": against, "maps": maps} | {
-        "scale": scale,
-        "colours": colours,
-        "opacity": opacity,
-    }
+    return {"answer": answer, **classes, "maps": maps, "scale": scale, "colours": colours, "opacity": opacity}

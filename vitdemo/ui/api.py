@@ -133,9 +133,7 @@ class Api:
             compared with and that one's (null without), figures, what the method cannot tell, and its values on their
             own grid.
         """
-        alone = subject != FUSED
-        names = [subject] if alone else backbones
-        wanted = self._request(collection, names, "mean" if alone else fusion, [method], target, against, options)
+        wanted = self._about(subject, method, collection, backbones, fusion, target, against, options)
         done = self._analysed(picture, wanted)
         heat = done.maps[subject][method]
         if isinstance(heat, NotOffered):
@@ -184,9 +182,7 @@ class Api:
             correlation with the map of a network whose head, or everything, is random; "infidelity" of the map, a
             random one and a blob in the middle; "sensitivity": the largest relative change over such pictures.
         """
-        alone = subject != FUSED
-        names = [subject] if alone else backbones
-        wanted = self._request(collection, names, "mean" if alone else fusion, [method], target, "", options)
+        wanted = self._about(subject, method, collection, backbones, fusion, target, "", options)
         done = self._analysed(picture, replace(wanted, trust=True))
         with self.handlers.gate:
             found = self.handlers.entrance(scrutinised, done, subject, method, rows=done.backbones)
@@ -306,6 +302,22 @@ class Api:
         given = _options(options)
         classes = {"target": target or None, "against": against or None}
         return Request(collection, names, fusion, tuple(explanations), options=given, **classes)
+
+    def _about(
+        self,
+        subject: str,
+        method: str,
+        collection: str,
+        backbones: list[str] | None,
+        fusion: str,
+        target: str,
+        against: str,
+        options: dict | None,
+    ) -> Request:
+        """A request for one map: of the fused model, or of a backbone, which is then asked alone."""
+        alone = subject != FUSED
+        names = [subject] if alone else backbones
+        return self._request(collection, names, "mean" if alone else fusion, [method], target, against, options)
 
     def _analysed(self, picture: str, wanted: Request) -> Analysis:
         rows = check(wanted, self.handlers.catalogue)

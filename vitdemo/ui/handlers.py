@@ -37,6 +37,7 @@ from vitdemo.ui.work import Runs, sentence_of
 # What a run changes on the page, in order.
 RESULTS = ("status", "answer", "maps", "analysis", "analyse", "query", "done")
 ANALYSIS, SCRUTINY = "analysis", "scrutiny"  # what a visitor's running work may be for
+NOTHING = {"target": "target.top", "against": "against.none"}  # lists of classes, and what choosing none is called
 QUICK = 2.0  # seconds; a changed setting that takes longer waits for the button
 KEPT_SAMPLES = 16  # analyses of samples that are kept for the next visitor
 
@@ -114,8 +115,8 @@ class Handlers:
         fusion, hint = self._fusions(wanted.fusion, wanted.collection, wanted.backbones, request)
         values = dict(zip(controls(), values_of(wanted), strict=True)) | {"fusion": fusion}
         values["backbones"] = self._offer(wanted.collection, list(wanted.backbones), say)
-        values["target"] = self._targets(wanted.collection, wanted.target or "", say)
-        values["against"] = self._against(wanted.collection, wanted.against or "", say)
+        for name in NOTHING:
+            values[name] = self._class(name, wanted.collection, getattr(wanted, name) or "", say)
         told = say("link_ignored", what=", ".join(ignored)) if ignored else ""
         if told:
             gr.Warning(told)  # the status below the title soon speaks of the analysis
@@ -129,7 +130,7 @@ class Handlers:
         names = self.catalogue.suggested(collection)
         offered = self._offer(collection, names, say)
         gallery = gr.update(value=self.gallery(collection))
-        classes = [self._targets(collection, "", say), self._against(collection, "", say)]
+        classes = [self._class(name, collection, "", say) for name in NOTHING]
         return [offered, *classes, gallery, *self._fusions(fusion, collection, names, request)]
 
     def pick_fusion(self, fusion: str, collection: str, names: list[str], request: gr.Request) -> list:
@@ -155,13 +156,12 @@ class Handlers:
     def _offer(self, collection: str, chosen: list[str], say: Say) -> dict:
         return gr.update(choices=self.choices(collection, say), value=chosen)
 
-    def _targets(self, collection: str, target: str, say: Say) -> dict:
-        ranks = [(say("target.top"), ""), (say("target.second"), "second")]
-        return gr.update(choices=[*ranks, *self.classes(collection, say)], value=target)
+    def ranked(self, collection: str, nothing: str, say: Say | gr.I18n) -> list[tuple]:
+        """What a list of classes offers, as (shown, value): no class, by the key of that, a rank, each class."""
+        return [(say(nothing), ""), (say("target.second"), "second"), *self.classes(collection, say)]
 
-    def _against(self, collection: str, against: str, say: Say) -> dict:
-        ranks = [(say("against.none"), ""), (say("target.second"), "second")]
-        return gr.update(choices=[*ranks, *self.classes(collection, say)], value=against)
+    def _class(self, name: str, collection: str, chosen: str, say: Say) -> dict:
+        return gr.update(choices=self.ranked(collection, NOTHING[name], say), value=chosen)
 
     def masks(self, collection: str, sample: str) -> dict:
         """Where the objects of a sample are, by class, as far as that is known."""
