@@ -155,10 +155,10 @@ def test_classes_without_names_are_refused_unless_they_are_imagenets(tmp_path):
         last(f"x=local-dir:{tmp_path}")
 
 
-@pytest.mark.parametrize("names", [None, "synsets", "words"])
-def test_imagenet_is_known_by_its_number_or_names(tmp_path, names):
+@pytest.mark.parametrize("names", ["synsets", "words"])
+def test_imagenet_is_known_by_its_names(tmp_path, names):
     synsets = timm.data.ImageNetInfo().label_names()
-    save(tmp_path, classes=1000, **{} if names is None else {"label_names": synsets if names == "synsets" else []})
+    save(tmp_path, classes=1000, label_names=synsets if names == "synsets" else [])
     if names == "words":
         (tmp_path / "labels.txt").write_text("\n".join(imagenet_labels()))
     row = last(f"x=local-dir:{tmp_path}")
@@ -182,13 +182,13 @@ def test_accuracy_is_what_the_config_says_or_that_of_the_others(tmp_path):
 def test_weights_of_another_architecture_are_found_out_at_the_start(tmp_path):
     save(tmp_path, label_names=BIRDS)
     edit(tmp_path, lambda saved: saved["model_args"].update(stem_width=16))
-    with pytest.raises(WeightsError, match=r"do not fit the architecture resnet10t: .* tensors differ, such as"):
+    with pytest.raises(WeightsError, match=r"do not fit the architecture resnet10t.* of another shape \(such as"):
         last(f"x=local-dir:{tmp_path}")
     edit(tmp_path, lambda saved: saved["model_args"].update(stem_width=8))
     weights = load_file(tmp_path / "model.safetensors")
     weights.pop("fc.bias")
     save_file(weights, tmp_path / "model.safetensors")
-    with pytest.raises(WeightsError, match=r"1 tensors differ, such as 'fc.bias', which is missing"):
+    with pytest.raises(WeightsError, match=r"1 missing \(such as 'fc.bias'\)"):
         last(f"x=local-dir:{tmp_path}")
 
 
@@ -199,7 +199,7 @@ def test_what_timm_cannot_build_or_feed_is_refused(tmp_path):
         last(f"x=local-dir:{tmp_path}")
     edit(tmp_path, lambda saved: saved["model_args"].pop("no_such_argument"))
     edit(tmp_path, lambda saved: saved["pretrained_cfg"].update(input_size=[1, 32, 32]))
-    with pytest.raises(WeightsError, match="allowed: 3 colours"):
+    with pytest.raises(WeightsError, match=r"input_size of x is \[1, 32, 32\]; allowed: .*3 for red, green and blue"):
         last(f"x=local-dir:{tmp_path}")
 
 

@@ -12,6 +12,7 @@ from vitdemo.backbones import FUSED, Catalogue
 from vitdemo.errors import Cancelled, UnknownNameError, VitdemoError
 from vitdemo.explain import EXPLANATIONS, Options, explain, gradient
 from vitdemo.fusion import FUSIONS, evidence_of, fuse
+from vitdemo.labels import first_name
 from vitdemo.models import Models, imagenet_labels
 from vitdemo.pipeline import Progress, Request, analyse, check, find_target
 from vitdemo.predict import predict
@@ -255,10 +256,19 @@ def test_an_unknown_target_names_the_known_ones(target):
 
 
 def test_an_ambiguous_target_is_refused():
-    labels = ("crane, bird", "crane, machine")
     with pytest.raises(UnknownNameError):
-        find_target("crane", labels)
-    assert find_target("bird", labels) == 0
+        find_target("crane", imagenet_labels())
+    with pytest.raises(UnknownNameError):
+        find_target("ROSE", ("rose", "Rose"))
+    assert find_target("Rose", ("rose", "Rose")) == 1
+
+
+def test_a_comma_in_a_label_of_somebody_elses_is_part_of_it():
+    labels = ("red, round", "red, long", "tench, Tinca tinca")
+    assert [find_target(label.upper(), labels) for label in labels] == [0, 1, 2]
+    with pytest.raises(UnknownNameError):
+        find_target("round", labels)
+    assert [first_name(label) for label in labels] == ["red, round", "red, long", "tench"]
 
 
 @pytest.mark.parametrize(("target", "index"), [("second", 3), ("#2", 3), (" Second", 3), ("#1", 1), ("#4", 2)])

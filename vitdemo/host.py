@@ -13,20 +13,21 @@ collection, named after the first backbone that has them.
 """
 
 import argparse
-import json
+import logging
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vitdemo import checkpoint
 from vitdemo.backbones import Backbone, Catalogue, default_catalogue
+from vitdemo.checkpoint import skeleton
 from vitdemo.errors import VitdemoError, WeightsError
+from vitdemo.labels import described, imagenet_labels, is_imagenet, numbered, read, tidy
 from vitdemo.spaces import lends
 
 if TYPE_CHECKING:  # both need torch, which `--help` should not wait for
-    from torch import nn
-
     from vitdemo.models import Models
     from vitdemo.weights import Fetcher
 
@@ -36,6 +37,7 @@ RESERVED = {"fused"}  # the fused model's key among the maps
 UNITS = {"": 1, "B": 1, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 ACCURACY = ("validation_accuracy", "accuracy", "top1")  # where a config.json may say it; timm's own says nothing
 IMAGENET = "imagenet"  # the collection of the 1,000 classes of ImageNet-1k
+IMAGENET_CLASSES = 1000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -105,25 +107,6 @@ def size_of(text: str) -> int:
     raise VitdemoError(f"--memory is {str(text)[:40]!r}; allowed: a positive size such as 2GiB, 0.5GiB or 500MB.")
 
 
-def skeleton(architecture: str, classes: int, arguments: Mapping) -> "nn.Module":
-    """A timm classifier without numbers in it: its shapes are known, and it takes no memory.
-
-    Raises:
-        WeightsError: timm cannot build it so.
-    """
-    import timm
-    import torch
-
-    import vitdemo.architectures  # noqa: F401  registers our own assemblies with timm
-
-    try:
-        with torch.device("meta"):
-            return timm.create_model(architecture, num_classes=classes, **arguments)
-    except Exception as error:  # each architecture objects in its own way
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise WeightsError(f"timm cannot build {architecture} with {dict(arguments)}: {reason[0][:200]}") from error
-
-
 def _parse(flag: str, offered: Catalogue) -> tuple[str, str, str]:
     """(name, scheme, place) of one --backbone."""
     name, equals, source = flag.partition("=")
@@ -142,7 +125,10 @@ def _local(name: str, folder: Path, offered: Catalogue) -> Backbone:
 
     config, file = read_local_dir(folder)
     row = _row(name, config, offered, _labels(config, str(folder), folder / "labels.txt"), {"file": file})
-    _check_shapes(file, row)
+    body = skeleton(row.architecture, config["num_classes"], row.arguments)
+    checkpoint.check_weights(name, file, body, row.architecture)
+    if broken := checkpoint.not_finite(file):
+        _note(f"{len(broken)} tensors of {name} hold numbers that are not finite, such as {broken[0]!r}.")
     return row
 
 
@@ -159,13 +145,24 @@ def _row(name: str, config: Mapping, offered: Catalogue, labels: tuple[str, ...]
     """The catalogue's row of a config.json in the form that `weights.parse_config` gives."""
     import timm
 
-    architecture, arguments, inner = config["architecture"], config["model_args"], config["pretrained_cfg"]
-    body = skeleton(architecture, config["num_classes"], arguments)
-    transform = _transform(name, inner, arguments)
+    architecture, classes, inner = config["architecture"], config["num_classes"], config["pretrained_cfg"]
+    checkpoint.check_head(name, config)
+    tagged = f"{architecture}.{inner.get('tag')}"
+    if _is_timms_own(source, tagged, config):
+        architecture, arguments, transform = tagged, {}, None
+        body = skeleton(architecture, classes, arguments)
+    else:
+        arguments = checkpoint.arguments_of(name, config)
+        body = skeleton(architecture, classes, arguments)
+        transform = checkpoint.transform_of(name, inner, arguments, body.pretrained_cfg)
+        checkpoint.check_outputs(name, body, transform["input_size"], classes)
+    if labels == numbered(classes) and not config["label_names"]:
+        _note(
+            f"{name} names none of its {classes:,} classes, so they are called {labels[0]} to {labels[-1]}, and not by "
+            "the names of ImageNet's; label_names in config.json or labels.txt beside local weights can name them."
+        )
     collection = _collection(name, labels, offered)
     peers = [row for row in offered if row.collection == collection]
-    if (tagged := f"{architecture}.{inner.get('tag')}") and _is_timms_own(source, tagged, config):
-        architecture, arguments, transform = tagged, {}, None
     return Backbone(
         name=name,
         collection=collection,
@@ -190,55 +187,41 @@ def _is_timms_own(source: Mapping, tagged: str, config: Mapping) -> bool:
     return bool(own and known and known.num_classes == config["num_classes"])
 
 
-def _transform(name: str, inner: Mapping, arguments: Mapping) -> dict:
-    from timm.data import resolve_data_config
-
-    if isinstance(size := arguments.get("img_size"), int):
-        size = (size, size)
-    asked = {"input_size": (3, *size)} if size else {}
-    transform = resolve_data_config(asked, pretrained_cfg=dict(inner))
-    if arguments.get("in_chans", 3) != 3 or len(transform["input_size"]) != 3 or transform["input_size"][0] != 3:
-        raise WeightsError(f"{name} takes pictures of shape {transform['input_size']}; allowed: 3 colours, (3, h, w).")
-    return transform
-
-
 def _labels(config: Mapping, where: str, file: Path | None = None) -> tuple[str, ...]:
     """The names of the classes, each once; () for those of ImageNet-1k.
 
     A labels.txt beside the weights comes first, then label_names (in the words of label_descriptions, if it has
-    them), then label_descriptions alone in its order, then, for 1,000 classes, ImageNet-1k.
+    them), then label_descriptions alone in its order. 1,000 classes without names are ImageNet's only if timm knows
+    the weights as such; otherwise they have numbers for names.
     """
-    from timm.data import ImageNetInfo
-
-    from vitdemo.models import imagenet_labels
-
-    classes, names, words = config["num_classes"], config["label_names"], config["label_descriptions"] or {}
+    classes, names = config["num_classes"], config["label_names"]
     if file is not None and file.is_file():
-        names, where = _lines(file), str(file)
-    elif names == ImageNetInfo().label_names():
-        return ()
-    elif names:
-        names = [str(words.get(name, name)) for name in names]
-    elif len(words) == classes:
-        names = [str(text) for text in words.values()]
-    elif classes == 1000:
-        return ()
-    if not names or len(names) != classes:
-        got = f"names {len(names)} classes" if names else "names no classes"
+        names = read(file, classes)
+    elif names is None or not is_imagenet(names):
+        try:
+            names = described(config["label_descriptions"], names, classes)
+        except ValueError as error:
+            raise WeightsError(f"The labels of {where!r} cannot be used: {error}.") from None
+    if names is None and classes == IMAGENET_CLASSES:
+        return () if _is_imagenets(config) else numbered(classes)
+    if names is None:
         raise WeightsError(
-            f"{where!r} {got}, and the model has {classes}: put label_names into config.json, or labels.txt with one "
-            "name a line beside local weights."
+            f"{where!r} names no classes, and the model has {classes}: put label_names into config.json, or labels.txt "
+            "with one name a line beside local weights."
         )
-    names = [name.strip() or f"class {index}" for index, name in enumerate(names)]
-    names = [name if names.count(name) == 1 else f"{name} (class {index})" for index, name in enumerate(names)]
-    return () if tuple(names) == imagenet_labels() else tuple(names)
+    if is_imagenet(names):
+        return ()
+    names = tidy(names)
+    return () if names == imagenet_labels() else names
 
 
-def _lines(file: Path) -> list[str]:
-    try:
-        return file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        raise WeightsError(f"{str(file)!r} cannot be read; expected UTF-8 text with one class name a line.") from None
+def _is_imagenets(config: Mapping) -> bool:
+    """Whether timm knows these weights, by their tag, as a classifier of ImageNet-1k."""
+    import timm
+
+    tagged = f"{config['architecture']}.{config['pretrained_cfg'].get('tag')}"
+    known = timm.get_pretrained_cfg(tagged, allow_unregistered=False) if timm.is_model_pretrained(tagged) else None
+    return bool(known and known.num_classes == IMAGENET_CLASSES)
 
 
 def _collection(name: str, labels: Sequence[str], offered: Iterable[Backbone]) -> str:
@@ -261,17 +244,6 @@ def _accuracy(name: str, config: Mapping, peers: Sequence[Backbone]) -> float:
     return float(said[0])
 
 
-def _check_shapes(file: Path, row: Backbone) -> None:
-    """Raises WeightsError unless the file has the tensors of the architecture, by name and shape."""
-    with file.open("rb") as stream:  # 8 bytes of length, then JSON: the safetensors format
-        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-    there = {key: tuple(entry["shape"]) for key, entry in header.items() if key != "__metadata__"}
-    body = skeleton(row.architecture, len(row.labels) or 1000, row.arguments)
-    wanted = {key: tuple(value.shape) for key, value in body.state_dict().items()}
-    wrong = sorted(key for key in there.keys() | wanted.keys() if there.get(key) != wanted.get(key))
-    if wrong:
-        key = wrong[0]
-        raise WeightsError(
-            f"The weights of {row.name} do not fit the architecture {row.architecture}: {len(wrong)} tensors differ, "
-            f"such as {key!r}, which is {there.get(key, 'missing')} and should be {wanted.get(key, 'missing')}."
-        )
+def _note(text: str) -> None:
+    """Says something at the start that stops nothing."""
+    logging.getLogger(__name__).warning("%s", text)

@@ -10,7 +10,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from torch import nn
 
 from vitdemo.backbones import Backbone
 from vitdemo.errors import NotOfferedError, VitdemoError, WeightsError
+from vitdemo.labels import imagenet_labels
 from vitdemo.stages import has_stages, pooled
 from vitdemo.types import View
 from vitdemo.views import crop_to, view_of
@@ -290,10 +290,14 @@ def _fill(row: Backbone, file) -> tuple[nn.Module, Mapping]:
 
 def _resize(transform: Mapping) -> Callable[[Image.Image], torch.Tensor]:
     from timm.data import create_transform
+    from timm.data.transforms import ResizeKeepRatio
 
     keys = ("input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std")
     settings = {key: transform[key] for key in keys if key in transform}
     pipeline = create_transform(**settings, is_training=False, normalize=False)
+    for step in pipeline.transforms:
+        if isinstance(step, ResizeKeepRatio):  # which rounds the short side of a very long picture down to nothing
+            step.get_params = lambda *given: [max(1, side) for side in ResizeKeepRatio.get_params(*given)]
 
     def resize(picture: Image.Image) -> torch.Tensor:
         seen = pipeline(picture)
@@ -310,12 +314,3 @@ def is_here(row: Backbone, fetcher: Fetcher) -> bool:
 def labels_of(row: Backbone) -> tuple[str, ...]:
     """The names of a backbone's classes, in the order of its outputs."""
     return row.labels or imagenet_labels()
-
-
-@lru_cache(maxsize=1)
-def imagenet_labels() -> tuple[str, ...]:
-    """The 1,000 classes of ImageNet-1k, from timm, needing no network. Two names that occur twice get their number."""
-    from timm.data import ImageNetInfo
-
-    names = ImageNetInfo().label_descriptions()
-    return tuple(name if names.count(name) == 1 else f"{name} (class {index})" for index, name in enumerate(names))

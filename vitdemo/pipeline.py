@@ -16,6 +16,7 @@ from vitdemo.explain import EXPLANATIONS, Options, Subject, explain, fused_subje
 from vitdemo.explain.attention import layout
 from vitdemo.faithfulness import Judge, Memory, Settings, Trust
 from vitdemo.fusion import FUSIONS, FusedModel, evidence_of, fuse, pairwise_divergence
+from vitdemo.labels import synonyms
 from vitdemo.models import Model, Models, labels_of
 from vitdemo.predict import predict
 from vitdemo.types import Fused, Heat, NotOffered, Prediction
@@ -90,13 +91,8 @@ class Analysis:
         return [(self.labels[k], float(probabilities[k])) for k in np.argsort(-probabilities, kind="stable")[:count]]
 
 
-def first_name(label: str) -> str:
-    """ "tench" of "tench, Tinca tinca", for places where a label has to be short."""
-    return label.split(",")[0]
-
-
 def find_target(target: str | int, labels: Sequence[str], probabilities: np.ndarray | None = None) -> int:
-    """The class that a name or a number means. Of "tench, Tinca tinca" any one name will do if no other class has it.
+    """The class that a name or a number means. Any of ImageNet's "tench, Tinca tinca" will do if no other class has it.
 
     Args:
         target: a name, a number from 0, or a rank: "second", or "#1", "#2" and so on.
@@ -111,7 +107,7 @@ def find_target(target: str | int, labels: Sequence[str], probabilities: np.ndar
         return list(labels).index(text)
     if text.isdecimal() and len(text) < 10 and int(text) < len(labels):  # Python refuses to read very long numbers
         return int(text)
-    named = [k for k, label in enumerate(labels) if text.lower() in [part.strip().lower() for part in label.split(",")]]
+    named = [k for k, label in enumerate(labels) if text.lower() in [name.strip().lower() for name in synonyms(label)]]
     if len(named) == 1:
         return named[0]
     ranked = "2" if text.lower() == "second" else text.removeprefix("#") if text.startswith("#") else ""

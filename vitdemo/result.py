@@ -18,7 +18,8 @@ import numpy as np
 from vitdemo import draw
 from vitdemo.errors import VitdemoError
 from vitdemo.explain import EXPLANATIONS
-from vitdemo.pipeline import FUSED, Analysis, first_name
+from vitdemo.labels import first_name
+from vitdemo.pipeline import FUSED, Analysis
 from vitdemo.types import Heat, NotOffered
 from vitdemo.views import canvas_shape, place
 

@@ -34,9 +34,9 @@ def view_of(picture: tuple[int, int], transform: Mapping) -> View:
         resized = scaled
     elif mode == "center" and scaled[0] == scaled[1]:  # torchvision's Resize, which cuts decimals off
         resized = tuple(int(scaled[0] * side / min(picture)) for side in picture)
-    else:  # timm's ResizeKeepRatio, which rounds
+    else:  # timm's ResizeKeepRatio, which rounds; one pixel is left of any side
         ratio = (max if mode == "border" else min)(height / scaled[1], width / scaled[0])
-        resized = tuple(round(side / ratio) for side in picture)
+        resized = tuple(max(1, round(side / ratio)) for side in picture)
     left, right = _kept(width, resized[0], w)
     top, bottom = _kept(height, resized[1], h)
     return View((left, top, right, bottom), picture)

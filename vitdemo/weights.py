@@ -42,6 +42,7 @@ from huggingface_hub.errors import (
 from safetensors import SafetensorError, safe_open
 
 from vitdemo.errors import VitdemoError, WeightsError
+from vitdemo.labels import described, listed
 
 Progress = Callable[[int, int], None]  # (bytes that have arrived, bytes in all); may raise to stop the download
 
@@ -408,8 +409,8 @@ def parse_config(config: object, where: str) -> dict:
         where: the repository or folder, for the error message.
 
     Returns:
-        The config with these keys in any case: architecture (a name that timm can create), num_classes (1 or
-        more), label_names (a list of num_classes names, or None), label_descriptions (name → text, or None),
+        The config with these keys in any case: architecture (a name that timm can create), num_classes (2 or
+        more), label_names (a list of num_classes names, or None), label_descriptions (as `labels.described` reads it),
         pretrained_cfg and model_args (dicts; the latter is what `timm.create_model` gets besides architecture and
         num_classes). What points to other weights or files is left out of both.
 
@@ -438,14 +439,13 @@ def parse_config(config: object, where: str) -> dict:
     descriptions, arguments = value("label_descriptions"), config.get("model_args") or {}
     if not isinstance(architecture, str) or not timm.is_model(architecture):
         raise refuse(f"architecture is {architecture!r}, which this timm ({timm.__version__}) does not know")
-    if not isinstance(classes, int) or isinstance(classes, bool) or classes < 1:
-        raise refuse(f"num_classes is {classes!r}, and a head needs 1 or more")
+    if not isinstance(classes, int) or isinstance(classes, bool) or classes < 2:
+        raise refuse(f"num_classes is {classes!r}, and an answer needs 2 or more classes")
     if not isinstance(arguments, dict):
         raise refuse("model_args should be an object")
-    if descriptions is not None and not isinstance(descriptions, dict):
-        raise refuse("label_descriptions should be an object")
     try:
-        names = _label_list(value("label_names", "labels"), classes)
+        names = listed(value("label_names", "labels"), classes)
+        described(descriptions, names, classes)
     except ValueError as error:
         raise refuse(str(error)) from None
     return {
@@ -457,22 +457,6 @@ def parse_config(config: object, where: str) -> dict:
         "model_args": {key: part for key, part in arguments.items() if key not in FOREIGN_ARGUMENTS},
         "pretrained_cfg": {key: part for key, part in inner.items() if key not in FOREIGN_KEYS},
     }
-
-
-def _label_list(labels: object, classes: int) -> list[str] | None:
-    """Class names in the order of the logits, from a list or from {index: name}, which may have gaps."""
-    if not labels:
-        return None
-    if isinstance(labels, dict) and all(str(key).isdecimal() for key in labels):
-        given = {int(key): str(name) for key, name in labels.items()}
-        if max(given) < classes:
-            return [given.get(index, f"class {index}") for index in range(classes)]
-        raise ValueError(f"label_names goes up to {max(given)}, and there are {classes} classes")
-    if not isinstance(labels, list):
-        raise ValueError("label_names should be a list of names or an object of index and name")
-    if len(labels) != classes:
-        raise ValueError(f"label_names has {len(labels)} names for {classes} classes")
-    return [str(name) for name in labels]
 
 
 def read_local_dir(folder: Path | str) -> tuple[dict, Path]:
@@ -503,8 +487,8 @@ def read_local_dir(folder: Path | str) -> tuple[dict, Path]:
 
 def _read_json(path: Path, where: str) -> object:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested to break the parser
+        return json.loads(path.read_bytes())  # UTF-8, or with the mark of another Unicode encoding
+    except (ValueError, RecursionError):  # not JSON, not Unicode, or nested to break the parser
         raise WeightsError(f"The {path.name} of {where!r} is not valid JSON.") from None
 
 

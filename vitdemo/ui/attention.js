@@ -352,7 +352,7 @@
     const tables = panels.map((one, i) => (one.depth ? make("div", { class: "scroll att-depth", "data-panel": i, tabindex: 0, role: "region", "aria-label": say("depth") },
       make("table", {}, make("caption", {}, say("depth.reading")), make("thead", {}, make("tr", {}, ...["layer", "first", "second", "third"].map((key) => make("th", { scope: "col" }, say(key))))),
         make("tbody", {}, ...one.depth.map((p, l) => make("tr", { "data-layer": l }, make("th", { scope: "row" }, String(l + 1)),
-          ...[...p.keys()].sort((a, b) => p[b] - p[a]).slice(0, 3).map((k) => make("td", {}, make("span", { class: "share", style: `--share:${p[k]}` }), `${one.labels[k].split(",")[0]} ${percent(p[k])}`))))))) : make("p", { class: "empty att-depth" }, say("depth.none"))));
+          ...[...p.keys()].sort((a, b) => p[b] - p[a]).slice(0, 3).map((k) => make("td", {}, make("span", { class: "share", style: `--share:${p[k]}` }), `${one.labels[k]} ${percent(p[k])}`))))))) : make("p", { class: "empty att-depth" }, say("depth.none"))));
     return make("div", { class: "att-film" }, make("div", { class: "pick" }, play, scrub, make("output", { id: "att-frame-is", for: "att-frame" })), make("div", { class: "att-frames" }, ...frames.map((frame, i) => make("div", { class: "att-pair" }, frame, tables[i]))));
   }
 

@@ -22,8 +22,9 @@ from vitdemo.backbones import FUSED, Backbone, Catalogue, default_catalogue
 from vitdemo.errors import Cancelled, VitdemoError
 from vitdemo.explain import EXPLANATIONS
 from vitdemo.fusion import FUSIONS, evidence_of
+from vitdemo.labels import first_name
 from vitdemo.models import Models, is_here, labels_of
-from vitdemo.pipeline import Analysis, Progress, Request, analyse, check, first_name
+from vitdemo.pipeline import Analysis, Progress, Request, analyse, check
 from vitdemo.samples import FOLDER
 from vitdemo.script import script
 from vitdemo.scrutiny import Scrutiny, scrutinise

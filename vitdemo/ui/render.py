@@ -15,7 +15,8 @@ from vitdemo.backbones import Backbone
 from vitdemo.explain import EXPLANATIONS
 from vitdemo.explain.gradient import NEGLIGIBLE, TOLERANCE
 from vitdemo.fusion import FUSIONS
-from vitdemo.pipeline import FUSED, Analysis, Progress, first_name
+from vitdemo.labels import first_name
+from vitdemo.pipeline import FUSED, Analysis, Progress
 from vitdemo.types import Heat, NotOffered
 from vitdemo.ui import trust
 from vitdemo.ui.text import Say, known, translated
