@@ -49,7 +49,7 @@ def skeleton(architecture: str, classes: int, arguments: Mapping) -> "nn.Module"
         with torch.device("meta"):
             return timm.create_model(architecture, num_classes=classes, **arguments)
     except Exception as error:  # each architecture objects in its own way
-        raise WeightsError(f"timm cannot build {architecture} with {dict(arguments)}: {_first_line(error)}") from error
+        raise WeightsError(f"timm cannot build {architecture} with {dict(arguments)}: {_first_line(error)}.") from error
 
 
 def check_head(where: str, config: Mapping) -> None:
@@ -89,7 +89,7 @@ def arguments_of(where: str, config: Mapping) -> dict:
     if size and inner.get("fixed_input_size") and "img_size" not in arguments and _takes_another(body, size):
         arguments["img_size"] = list(size[1:])
         body = skeleton(architecture, classes, arguments)
-    pool = next((part["global_pool"] for part in (config, inner) if part.get("global_pool") is not None), None)
+    pool = next((part["global_pool"] for part in (config, inner) if part.get("global_pool")), None)
     if pool is None or pool == _pool(body) or pool == arguments.get("global_pool"):
         return arguments
     if not isinstance(pool, str) or "global_pool" in arguments:

@@ -156,11 +156,6 @@ def _row(name: str, config: Mapping, offered: Catalogue, labels: tuple[str, ...]
         body = skeleton(architecture, classes, arguments)
         transform = checkpoint.transform_of(name, inner, arguments, body.pretrained_cfg)
         checkpoint.check_outputs(name, body, transform["input_size"], classes)
-    if labels == numbered(classes) and not config["label_names"]:
-        _note(
-            f"{name} names none of its {classes:,} classes, so they are called {labels[0]} to {labels[-1]}, and not by "
-            "the names of ImageNet's; label_names in config.json or labels.txt beside local weights can name them."
-        )
     collection = _collection(name, labels, offered)
     peers = [row for row in offered if row.collection == collection]
     return Backbone(
@@ -203,7 +198,7 @@ def _labels(config: Mapping, where: str, file: Path | None = None) -> tuple[str,
         except ValueError as error:
             raise WeightsError(f"The labels of {where!r} cannot be used: {error}.") from None
     if names is None and classes == IMAGENET_CLASSES:
-        return () if _is_imagenets(config) else numbered(classes)
+        return _unnamed(config, where, own=file is None and where.startswith("timm/"))
     if names is None:
         raise WeightsError(
             f"{where!r} names no classes, and the model has {classes}: put label_names into config.json, or labels.txt "
@@ -215,13 +210,24 @@ def _labels(config: Mapping, where: str, file: Path | None = None) -> tuple[str,
     return () if names == imagenet_labels() else names
 
 
-def _is_imagenets(config: Mapping) -> bool:
-    """Whether timm knows these weights, by their tag, as a classifier of ImageNet-1k."""
+def _unnamed(config: Mapping, where: str, own: bool) -> tuple[str, ...]:
+    """What 1,000 classes without names are called, with a note: () if timm's tag of the weights is one of ImageNet-1k.
+
+    Weights that were trained on may have kept the tag, so only timm's own repositories go without a note.
+    """
     import timm
 
-    tagged = f"{config['architecture']}.{config['pretrained_cfg'].get('tag')}"
+    tag = config["pretrained_cfg"].get("tag")
+    tagged = f"{config['architecture']}.{tag}"
     known = timm.get_pretrained_cfg(tagged, allow_unregistered=False) if timm.is_model_pretrained(tagged) else None
-    return bool(known and known.num_classes == IMAGENET_CLASSES)
+    begun = f"{where!r} names none of its 1,000 classes, so they are"
+    other = "label_names in config.json, or labels.txt beside local weights, can name them"
+    if known and known.num_classes == IMAGENET_CLASSES:
+        if not own:
+            _note(f"{begun} taken for ImageNet's, as its tag {tag!r} says; {other} otherwise.")
+        return ()
+    _note(f"{begun} called class 0 to class 999, and not taken for ImageNet's; {other}.")
+    return numbered(IMAGENET_CLASSES)
 
 
 def _collection(name: str, labels: Sequence[str], offered: Iterable[Backbone]) -> str:
