@@ -9,13 +9,31 @@ from __future__ import annotations
 from functools import partial
 
 import timm
-from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from timm.data import (
+    IMAGENET_DEFAULT_MEAN,
+    IMAGENET_DEFAULT_STD,
+    IMAGENET_INCEPTION_MEAN,
+    IMAGENET_INCEPTION_STD,
+)
 from timm.layers import HybridEmbed
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from timm.models.vision_transformer import VisionTransformer
 
 default_cfgs = generate_default_cfgs(
     {
+        "vit_lite0_tiny.untrained": {
+            "url": "",
+            "num_classes": 1000,
+            "input_size": (3, 192, 192),
+            "fixed_input_size": True,
+            "pool_size": None,
+            "crop_pct": 0.9,
+            "interpolation": "bicubic",
+            "mean": IMAGENET_INCEPTION_MEAN,
+            "std": IMAGENET_INCEPTION_STD,
+            "first_conv": "patch_embed.backbone.conv_stem",
+            "classifier": "head",
+        },
         "vit_resnet_tiny.untrained": {
             "url": "",
             "num_classes": 1000,
@@ -28,7 +46,7 @@ default_cfgs = generate_default_cfgs(
             "std": IMAGENET_DEFAULT_STD,
             "first_conv": "patch_embed.backbone.conv1.0",
             "classifier": "head",
-        }
+        },
     }
 )
 
@@ -67,6 +85,31 @@ def vit_resnet_tiny(
     return build_model_with_cfg(
         VisionTransformer,
         "vit_resnet_tiny",
+        pretrained,
+        feature_cfg={"out_indices": 3, "feature_cls": "getter"},
+        embed_layer=partial(HybridEmbed, backbone=stem),
+        **settings,
+    )
+
+
+@register_model
+def vit_lite0_tiny(pretrained: bool = False, **kwargs) -> VisionTransformer:
+    """A ViT on the feature map of the first four stages of EfficientNet-Lite0, whose stride is 16.
+
+    A picture of 192 px becomes 12 x 12 tokens, and one class token is read out.
+
+    Args:
+        pretrained: kept for timm's signature; there are no weights to fetch under this name.
+        **kwargs: of timm's VisionTransformer (img_size, embed_dim, depth, num_heads, drop_path_rate, ...).
+    """
+    stem = timm.create_model(
+        "tf_efficientnet_lite0", features_only=True, out_indices=(3,), in_chans=kwargs.get("in_chans", 3)
+    )
+    del stem.blocks[5:]  # what lies behind stride 16; timm leaves it in place and computes it
+    settings = {"img_size": 192, "patch_size": 1, "embed_dim": 192, "depth": 4, "num_heads": 3} | kwargs
+    return build_model_with_cfg(
+        VisionTransformer,
+        "vit_lite0_tiny",
         pretrained,
         feature_cfg={"out_indices": 3, "feature_cls": "getter"},
         embed_layer=partial(HybridEmbed, backbone=stem),

@@ -19,7 +19,8 @@ from vitdemo.training.data import check_splits, read_folder
 from vitdemo.training.export import card_of, read_backbone, read_split, write_backbone
 from vitdemo.training.recipes import RECIPES
 from vitdemo.training.runs import check_run
-from vitdemo.training.supervised import Ensemble, Recipe, fit
+from vitdemo.training.starts import STARTS
+from vitdemo.training.supervised import Ensemble, Recipe, Renormalised, fit
 
 BUNDLED = Path(__file__).parents[2] / "assets" / "backbones"
 
@@ -92,9 +93,23 @@ def read_teacher(recipe: Recipe, labels: tuple[str, ...], out: Path) -> nn.Modul
                 f"Expected views of {size} px in the recipe {recipe.name!r}, as {name!r} takes no others, got {views}; "
                 f"allowed: resolutions with {size} alone."
             )
+    models = [_as_it_was_trained(model, card, recipe) for model, card in found]
     if len(found) < 2:
-        return found[0][0] if found else None
-    return Ensemble([model for model, _ in found], [card["temperature"] for _, card in found])
+        return models[0] if found else None
+    return Ensemble(models, [card["temperature"] for _, card in found])
+
+
+def _as_it_was_trained(model: nn.Module, card: dict, recipe: Recipe) -> nn.Module:
+    """The teacher, for views that are normalised as the recipe says."""
+    own, given = (tuple(card["transform"]["mean"]), tuple(card["transform"]["std"])), (recipe.mean, recipe.std)
+    if own == given:
+        return model
+    if recipe.guide_weight:
+        raise VitdemoError(
+            f"Expected a guide with mean and std {given}, as in the recipe {recipe.name!r}, got {own} of "
+            f"{card['name']!r}; allowed: a recipe with the guide's own."
+        )
+    return Renormalised(model, own, given)
 
 
 def read_start(name: str, labels: tuple[str, ...], out: Path) -> dict[str, Tensor]:
@@ -105,6 +120,8 @@ def read_start(name: str, labels: tuple[str, ...], out: Path) -> dict[str, Tenso
     Raises:
         WeightsError: it is found nowhere, or it is a backbone that knows other labels.
     """
+    if name in STARTS:
+        return STARTS[name]()
     path = _find("start", name, out)
     if path.with_suffix(".json").is_file():
         return _exported(path, labels)[0].state_dict()

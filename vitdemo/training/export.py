@@ -132,7 +132,7 @@ def card_of(recipe: Recipe, labels: tuple[str, ...]) -> dict:
         "arguments": recipe.arguments,
         "labels": list(labels),
         "transform": {
-            "input_size": [3, 128, 128],
+            "input_size": [3, recipe.evaluation_sizes[0], recipe.evaluation_sizes[0]],
             "mean": list(recipe.mean),
             "std": list(recipe.std),
             "interpolation": "bicubic",

@@ -7,8 +7,58 @@ JSON tells under `history`; what else was tried is in LOG.md.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vitdemo.training.data import Augmentation
 from vitdemo.training.supervised import Recipe
+
+# for networks that have seen much already: what they know is bent, not replaced
+GENTLE = Augmentation(scale=(0.35, 1.0), rotation=15.0, jitter=0.3, erasing=0.1, mixing_probability=0.5)
+
+# python -m vitdemo train lite --data flowers
+LITE = Recipe(
+    name="lite",
+    family="EfficientNet-Lite",
+    architecture="tf_efficientnet_lite0",
+    arguments={},
+    training_arguments={"drop_rate": 0.1, "drop_path_rate": 0.1},
+    epochs=8,
+    resolutions=((0.0, 224),),
+    short_side=256,
+    learning_rate=1.2e-3,
+    layer_decay=0.85,
+    warmup_epochs=1,
+    ema=0.99,
+    seed=8,
+    mean=(0.5, 0.5, 0.5),
+    std=(0.5, 0.5, 0.5),
+    augmentation=GENTLE,
+    start="lite0",
+    evaluation_sizes=(224,),
+    crops=(0.875, 0.95, 1.0),
+)
+
+# python -m vitdemo train dino --data flowers
+DINO = Recipe(
+    name="dino",
+    family="ViT (DINOv2)",
+    architecture="vit_small_patch14_dinov2",
+    arguments={"img_size": 168},
+    training_arguments={"drop_path_rate": 0.1},
+    epochs=12,
+    resolutions=((0.0, 168),),
+    short_side=208,
+    learning_rate=8e-4,
+    layer_decay=0.7,
+    thaw=(0.09, 1.0),
+    warmup_epochs=1,
+    ema=0.99,
+    seed=9,
+    augmentation=GENTLE,
+    start="dinov2",
+    evaluation_sizes=(168,),
+    crops=(0.9, 1.0),
+)
 
 # python -m vitdemo train resnet --data flowers    1 h 45 min, val 0.897, test 0.883
 RESNET = Recipe(
@@ -46,29 +96,26 @@ RESNET160 = Recipe(
     evaluation_sizes=(160, 192),
 )
 
-# python -m vitdemo train hybrid --data flowers    28 min after the ResNet, val 0.886 (epoch 10), test 0.875
+# python -m vitdemo train hybrid --data flowers
 HYBRID = Recipe(
     name="hybrid",
-    family="ViT-ResNet hybrid",
-    architecture="vit_resnet_tiny",
-    arguments={
-        "img_size": 128,
-        "embed_dim": 192,
-        "depth": 5,
-        "num_heads": 3,
-        "stem_layers": [2, 2, 2],
-        "stem_channels": [40, 80, 160],
-        "stem_width": 24,
-    },
-    training_arguments={"dynamic_img_size": True, "drop_path_rate": 0.05},
-    epochs=25,
-    resolutions=((0.0, 96), (0.6, 128)),
+    family="ViT-CNN hybrid",
+    architecture="vit_lite0_tiny",
+    arguments={"img_size": 192, "embed_dim": 192, "depth": 4, "num_heads": 3},
+    training_arguments={"drop_path_rate": 0.05},
+    epochs=12,
+    resolutions=((0.0, 192),),
+    short_side=232,
     learning_rate=6e-4,
-    warmup_epochs=2,
-    ema=0.995,
-    start="resnet",
-    teacher=("resnet",),
-    teacher_weight=0.7,
+    warmup_epochs=1,
+    ema=0.99,
+    mean=LITE.mean,
+    std=LITE.std,
+    augmentation=GENTLE,
+    start="lite",
+    teacher=("lite",),
+    teacher_weight=0.5,
+    evaluation_sizes=(192,),
 )
 
 # python -m vitdemo train vit --data flowers    1 h 20 min after the ResNet, val 0.780, test 0.763
@@ -183,27 +230,30 @@ SWIN = Recipe(
     guide_block=2,  # stage 3 has the stride of the guide
 )
 
-# python -m vitdemo train student --data flowers    22 min after the two that teach it, val 0.783, test 0.816
+# python -m vitdemo train student --data flowers
 STUDENT = Recipe(
     name="student",
-    family="ResNet student",
-    architecture="resnet18",
-    arguments={
-        "layers": [2, 2, 2, 2],
-        "channels": [20, 40, 80, 160],
-        "stem_width": 16,
-        "stem_type": "deep_tiered",
-        "avg_down": True,
-    },
-    epochs=40,
-    learning_rate=1.5e-3,
+    family="EfficientNet-Lite student",
+    architecture="tf_efficientnet_lite0",
+    arguments={},
+    training_arguments={"drop_path_rate": 0.05},
+    epochs=6,
+    resolutions=((0.0, 168),),
+    short_side=208,
+    learning_rate=8e-4,
+    layer_decay=0.9,
+    warmup_epochs=1,
+    ema=0.99,
     seed=6,
-    augmentation=Augmentation(smoothing=0.0),
-    teacher=("resnet", "hybrid"),  # the pair whose mean has the least NLL on val
-    teacher_weight=1.0,
+    mean=LITE.mean,
+    std=LITE.std,
+    augmentation=replace(GENTLE, smoothing=0.0),
+    start="lite0",
+    teacher=("dino", "lite"),
+    teacher_weight=0.9,
     teacher_temperature=1.0,  # the mean of calibrated probabilities is taken as it is
+    evaluation_sizes=(144, 168),
 )
 
-RECIPES = {
-    recipe.name: recipe for recipe in (RESNET, RESNET160, HYBRID, VIT, LEVIT, COATNET, DEIT, VIT_MAE, SWIN, STUDENT)
-}
+ORDER = (LITE, DINO, HYBRID, STUDENT, RESNET, RESNET160, VIT, LEVIT, COATNET, DEIT, VIT_MAE, SWIN)  # teachers first
+RECIPES = {recipe.name: recipe for recipe in ORDER}

@@ -2,8 +2,8 @@
 
 AdamW, linear warm-up and cosine decay, MixUp and CutMix, an exponential moving average (EMA) of the weights, growing
 resolution. A checkpoint is written after every epoch; what is exported is the EMA of the epoch that was best on `val`.
-Same seed, same machine, same number of threads: same weights, resumed or not. Forward passes run in bf16, whose
-exponents are those of fp32, so no loss has to be scaled, as fp16 would need.
+Same seed, same machine, same number of threads: same weights, resumed or not. Forward passes run in bf16 where the
+machine is faster in it: its exponents are those of fp32, so no loss has to be scaled, as fp16 would need.
 
 A teacher sees the same augmented and mixed view as the student (Beyer et al. 2022, "Knowledge distillation: a good
 teacher is patient and consistent", arXiv 2106.05237). It gives soft labels, and several teachers the mean of theirs
@@ -29,6 +29,7 @@ import numpy as np
 import timm
 import torch
 import torch.nn.functional as F
+from timm.layers import resample_abs_pos_embed
 from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -38,9 +39,11 @@ from vitdemo.errors import VitdemoError, WeightsError
 from vitdemo.training import data
 from vitdemo.training.data import Augmentation, Pictures
 from vitdemo.training.initial import mimetic_
+from vitdemo.training.machine import precision
 from vitdemo.training.runs import write_at_once
 
 DISTILLATIONS = ("soft", "hard")
+SHORT = 12  # epochs of a training that is measured on val after every one
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,28 @@ class Ensemble(nn.Module):
         pairs = zip(self.members, self.temperatures, strict=True)
         each = torch.stack([F.log_softmax(member(x).float() / t, 1) for member, t in pairs])  # (M, B, K)
         return each.logsumexp(0) - math.log(len(each))
+
+
+class Renormalised(nn.Module):
+    """A teacher that is given views normalised for its student: what it sees is what it was trained on.
+
+    Args:
+        body: any classifier of pictures normalised by `own`.
+        own, given: (mean, standard deviation) of the pixels in 0..1, three numbers each.
+    """
+
+    def __init__(self, body: nn.Module, own: tuple, given: tuple):
+        super().__init__()
+        self.body = body
+        (mean, std), (given_mean, given_std) = (
+            [torch.tensor(each).view(1, 3, 1, 1) for each in pair] for pair in (own, given)
+        )
+        self.register_buffer("scale", given_std / std)
+        self.register_buffer("shift", (given_mean - mean) / std)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, S, S) to (B, K)."""
+        return self.body(x * self.scale + self.shift)
 
 
 @dataclass
@@ -245,6 +270,7 @@ def warm_start(model: nn.Module, start: Mapping[str, Tensor]) -> list[str]:
     given = dict(start) | {stem + name: tensor for name, tensor in start.items()}
     if "dist_token" in own and "dist_token" not in start:
         given |= _with_distillation_token(start, model.patch_embed.num_patches)
+    given |= _resampled_positions(model, given)
     fitting = {name: t for name, t in given.items() if name in own and own[name].shape == t.shape}
     if not fitting:
         raise WeightsError(
@@ -253,6 +279,18 @@ def warm_start(model: nn.Module, start: Mapping[str, Tensor]) -> list[str]:
         )
     model.load_state_dict(fitting, strict=False)
     return sorted(fitting)
+
+
+def _resampled_positions(model: nn.Module, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Position embeddings (1, N, D) of a larger or smaller square grid, brought to the model's own by timm."""
+    own, position = getattr(model, "pos_embed", None), given.get("pos_embed")
+    if own is None or position is None or own.shape == position.shape or own.shape[2] != position.shape[2]:
+        return {}
+    prefix = model.num_prefix_tokens
+    if round((position.shape[1] - prefix) ** 0.5) ** 2 != position.shape[1] - prefix:
+        return {}
+    grid = list(model.patch_embed.grid_size)
+    return {"pos_embed": resample_abs_pos_embed(position, grid, num_prefix_tokens=prefix)}
 
 
 def _with_distillation_token(start: Mapping[str, Tensor], patches: int) -> dict[str, Tensor]:
@@ -339,10 +377,9 @@ def backward(state: State, recipe: Recipe, x: Tensor, soft: Tensor, teacher: nn.
 
 
 def autocast(device: torch.device) -> AbstractContextManager:
-    """bf16 on whatever computes in it; fp32 on a GPU that does not."""
-    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        return nullcontext()
-    return torch.autocast(device.type, torch.bfloat16)
+    """bf16 where that is faster on this machine (`machine.precision`), fp32 elsewhere."""
+    wanted = precision(device.type)
+    return nullcontext() if wanted is torch.float32 else torch.autocast(device.type, wanted)
 
 
 def run_epoch(
@@ -452,7 +489,7 @@ def fit(
         begin = time.monotonic()
         loss = run_epoch(state, recipe, epochs, train, teacher, device)
         line = {"epoch": state.epoch, "size": resolution(recipe, epoch, epochs), "loss": round(loss, 4)}
-        if state.epoch % 5 == 0 or state.epoch > 0.9 * epochs:
+        if epochs <= SHORT or state.epoch % 5 == 0 or state.epoch > 0.9 * epochs:
             accuracy, nll = score(state.ema, *val)
             line |= {"val": round(accuracy, 4), "nll": round(nll, 4)}
             if state.best is None or (accuracy, -nll) >= (state.best["accuracy"], -state.best["nll"]):
