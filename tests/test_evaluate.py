@@ -21,7 +21,7 @@ from torch import nn
 
 from tests import families
 from tests.conftest import LABELS, paint
-from vitdemo.backbones import bundled, default_catalogue, read_sidecar
+from vitdemo.backbones import BUNDLED, bundled, default_catalogue, read_sidecar
 from vitdemo.errors import PictureError, UnknownNameError, VitdemoError
 from vitdemo.evaluate import (
     HEAD,
@@ -303,7 +303,7 @@ def test_who_is_best_is_known_beforehand(rows):
 
 
 def test_a_sidecar_names_the_teachers(rows, tmp_path):
-    for path in (rows["vit"].file, rows["vit"].file.with_suffix(".json")):
+    for path in (*rows["vit"].source.paths, BUNDLED / "vit.json"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     sidecar = json.loads((tmp_path / "vit.json").read_text())
     (tmp_path / "vit.json").write_text(json.dumps(sidecar | {"student_of": ["a", "b"]}))

@@ -36,6 +36,7 @@ from vitdemo.fusion.fitting import class_weights, class_wise, greedy_counts, log
 from vitdemo.fusion.records import fingerprint, load, path_of, record_of, save, write
 from vitdemo.models import Network
 from vitdemo.predict import predict
+from vitdemo.sources import Hub
 from vitdemo.stages import GRID, MOST, chosen, has_stages, pooled
 
 FITTED = [fusion.name for fusion in FUSIONS if fusion.fitted]
@@ -364,10 +365,10 @@ def test_a_fingerprint_is_of_weights_and_settings(rows, tmp_path):
     assert fingerprint(row) == fingerprint(other)
     assert fingerprint(replace(row, temperature=2.0)) != fingerprint(row)
     assert fingerprint(replace(row, transform={**row.transform, "crop_pct": 1.0})) != fingerprint(row)
-    other.file.write_bytes(other.file.read_bytes()[:-1] + b"x")
+    other.source.paths[0].write_bytes(other.source.paths[0].read_bytes()[:-1] + b"x")
     assert fingerprint(other) != fingerprint(row)
-    hub = replace(row, file=None, hub="timm/one")
-    assert fingerprint(hub) != fingerprint(replace(hub, revision="v2"))
+    hub = replace(row, source=Hub("timm/one"))
+    assert fingerprint(hub) != fingerprint(replace(hub, source=Hub("timm/one", "v2")))
     assert path_of(hub).parent == BUNDLED.parent / "fusion"
 
 
@@ -376,7 +377,7 @@ def test_a_fingerprint_is_of_weights_and_settings(rows, tmp_path):
 
 @pytest.mark.parametrize("strategy", FITTED)
 def test_without_a_record_nothing_is_fitted(rows, strategy, tmp_path):
-    known = evidence_of([replace(rows["vit"], file=rows["vit"].file, collection="nowhere")])
+    known = evidence_of([replace(rows["vit"], collection="nowhere")])
     reason = FUSIONS.get(strategy).refuse(known)
     assert reason.startswith(FUSIONS.get(strategy).title) and "there is no record" in reason and reason.endswith(".")
     with pytest.raises(NotOfferedError, match="there is no record"):

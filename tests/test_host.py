@@ -17,6 +17,7 @@ from vitdemo.backbones import bundled, default_catalogue
 from vitdemo.errors import VitdemoError, WeightsError
 from vitdemo.models import imagenet_labels
 from vitdemo.predict import predict
+from vitdemo.sources import Hub
 from vitdemo.weights import Fetcher
 
 BIRDS = ("jay", "kite", "lark")
@@ -210,7 +211,7 @@ def test_a_backbone_of_a_hub_needs_its_config_now_and_its_weights_later(tmp_path
         fetcher = Fetcher(tmp_path, endpoint=hub.endpoint)
         revision = hub.commit("lab/tiny")
         row = last(f"birds=hf-hub:lab/tiny@{revision}", fetcher=fetcher)
-        assert (row.hub, row.revision, row.labels) == ("lab/tiny", revision, BIRDS)
+        assert (row.source, row.labels) == (Hub("lab/tiny", revision), BIRDS)
         assert hub.count("GET", "model.safetensors") == 0
         with host.models(flags("--device", "cpu"), fetcher).use([row]) as (model,):
             assert predict(model, model.pixels([paint(70, 50)])).probabilities.shape == (1, 3)

@@ -10,10 +10,11 @@ from safetensors.torch import save
 
 from tests.conftest import paint
 from tests.hub import HubServer, keep_to_this_machine
-from vitdemo.backbones import IMAGENET, Backbone, Catalogue
+from vitdemo.backbones import IMAGENET, LITE0, Backbone, Catalogue
 from vitdemo.errors import Cancelled, WeightsError
 from vitdemo.models import Models, labels_of
 from vitdemo.pipeline import Progress, Request, analyse
+from vitdemo.sources import Hub
 from vitdemo.weights import Fetcher
 
 TAGS = {"small": "test_vit.r160_in1k", "other": "test_resnet.r160_in1k"}
@@ -36,7 +37,7 @@ def weights_of(tag: str) -> bytes:
 @pytest.fixture
 def catalogue() -> Catalogue:
     return Catalogue(
-        Backbone(name, "imagenet", "test", tag, 400_000, 0.5, hub=f"timm/{tag}") for name, tag in TAGS.items()
+        Backbone(name, "imagenet", "test", tag, 400_000, 0.5, source=Hub(f"timm/{tag}")) for name, tag in TAGS.items()
     )
 
 
@@ -122,7 +123,7 @@ def test_eight_visitors_fetch_once(hub, catalogue, tmp_path):
 @pytest.mark.parametrize("row", IMAGENET, ids=lambda row: row.name)
 def test_every_row_names_real_weights(row):
     config = timm.models.get_pretrained_cfg(row.architecture, allow_unregistered=False)
-    assert config is not None and config.num_classes == 1000 and row.hub == f"timm/{row.architecture}"
+    assert config is not None and config.num_classes == 1000 and row.source in (Hub(f"timm/{row.architecture}"), LITE0)
     assert row.architecture in timm.list_pretrained() and 0.7 < row.accuracy < 0.9
     assert len(labels_of(row)) == 1000 and row.licence and row.paper
     with torch.device("meta"):

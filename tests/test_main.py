@@ -235,7 +235,7 @@ def test_backbones_are_listed_as_they_are(capsys, tmp_path, monkeypatch, catalog
         assert one["rollout"] == isinstance(
             layout_of(loaded.network.body, tuple(row.transform["input_size"][-2:])), Layout
         )
-        assert one["on_disk"] is True and one["megabytes"] == row.file.stat().st_size / 1e6
+        assert one["on_disk"] is True and one["megabytes"] == row.source.size() / 1e6
         assert (one["accuracy"], one["licence"]) == (row.accuracy, "Apache-2.0")
     lines = run(capsys, "backbones", "--collection", "tiny").splitlines()
     assert [line.split()[1] for line in lines] == ["name", *(row.name for row in catalogue)]

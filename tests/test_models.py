@@ -11,7 +11,7 @@ import pytest
 import timm
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from timm.data import create_transform
 
 from tests.conftest import TINY, paint, write_backbone
@@ -20,6 +20,7 @@ from vitdemo.backbones import Backbone, Catalogue, bundled, default_catalogue, r
 from vitdemo.errors import Cancelled, UnknownNameError, VitdemoError, WeightsError
 from vitdemo.models import DEVICES, Models, default_memory, imagenet_labels, labels_of, load, pick_device
 from vitdemo.predict import predict
+from vitdemo.sources import Files, read_files
 from vitdemo.types import View
 from vitdemo.views import crop_to
 from vitdemo.weights import Fetcher
@@ -281,7 +282,7 @@ def test_a_device_that_is_not_there(monkeypatch, kind):
 
 @pytest.mark.parametrize("name", TINY)
 def test_half_precision_weights_arrive_in_full(rows, tiny, name):
-    stored = load_file(rows[name].file)
+    stored = read_files(rows[name].source.paths)
     assert all(value.dtype == torch.float16 for value in stored.values())
     network = tiny[name].network
     state = network.body.state_dict()
@@ -347,9 +348,17 @@ def test_timms_own_configuration_is_used_where_a_row_has_none(tmp_path):
     """As for hub weights: the file is read by timm, with the transform of its tag."""
     torch.manual_seed(0)
     body = timm.create_model("test_vit.r160_in1k", pretrained=False)
-    save_file(body.state_dict(), tmp_path / "weights.safetensors")
+    weights = Files((tmp_path / "weights.safetensors",))
+    save_file(body.state_dict(), weights.paths[0])
     plain = Backbone(
-        "test", "imagenet", "ViT", "test_vit.r160_in1k", 1, 0.5, file=tmp_path / "weights.safetensors", transform=None
+        "test",
+        "imagenet",
+        "ViT",
+        "test_vit.r160_in1k",
+        1,
+        0.5,
+        source=weights,
+        transform=None,
     )
     model = load(plain, CPU, Fetcher())
     for key, value in body.state_dict().items():
@@ -373,7 +382,7 @@ def test_imagenet_has_a_thousand_classes_with_different_names():
 
 @pytest.fixture
 def files(tmp_path):
-    return write_backbone(tmp_path, "vit").file, tmp_path / "vit.json"
+    return write_backbone(tmp_path, "vit").source.paths[0], tmp_path / "vit.json"
 
 
 def one_sentence(error: Exception) -> bool:
@@ -450,9 +459,17 @@ def test_damaged_weights(files, damage):
 
 def test_outputs_have_to_be_as_many_as_labels(tmp_path):
     body = timm.create_model("test_vit.r160_in1k", pretrained=False, num_classes=1000)
-    save_file(body.state_dict(), tmp_path / "weights.safetensors")
+    weights = Files((tmp_path / "weights.safetensors",))
+    save_file(body.state_dict(), weights.paths[0])
     plain = Backbone(
-        "test", "x", "ViT", "test_vit.r160_in1k", 1, 0.5, file=tmp_path / "weights.safetensors", labels=("a", "b")
+        "test",
+        "x",
+        "ViT",
+        "test_vit.r160_in1k",
+        1,
+        0.5,
+        source=weights,
+        labels=("a", "b"),
     )
     with pytest.raises(WeightsError, match="test has 1000 outputs for 2 labels"):
         load(plain, CPU, Fetcher())
@@ -509,5 +526,5 @@ def test_the_default_catalogue_is_in_order():
         assert len({labels_of(one) for one in known.members(collection)}) == 1
         assert all(0 < one.accuracy <= 1 and one.parameters > 0 and one.temperature > 0 for one in rows)
     for one in known:
-        assert bool(one.hub) != bool(one.file), one.name
-        assert timm.is_model(one.architecture) or one.file, one.name
+        assert one.source is not None, one.name
+        assert timm.is_model(one.architecture), one.name

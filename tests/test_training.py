@@ -20,7 +20,8 @@ from torch import nn
 
 from vitdemo import training
 from vitdemo.errors import PictureError, UnknownNameError, VitdemoError, WeightsError
-from vitdemo.training import data, export, initial, recipes, supervised, train
+from vitdemo.sources import read_files, shards
+from vitdemo.training import data, export, initial, machine, recipes, supervised, train
 
 LABELS = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
 NO_MIXING = data.Augmentation(mixing_probability=0.0)
@@ -46,6 +47,8 @@ def trained(pictures, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("out")
     encoder = timm.create_model(recipes.VIT.architecture, num_classes=0, **recipes.VIT.arguments)
     save_file(encoder.state_dict(), out / "mae.safetensors")
+    seen = timm.create_model(recipes.DINO.architecture, num_classes=0, **recipes.DINO.arguments)
+    save_file(seen.state_dict(), out / "dinov2.safetensors")
     for name in recipes.RECIPES:
         train(name, pictures, out, epochs=1)
     return out
@@ -53,11 +56,10 @@ def trained(pictures, tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("name", recipes.RECIPES)
 def test_recipe_exports_a_loadable_backbone(name, trained):
-    path = trained / f"{name}.safetensors"
-    card = json.loads(path.with_suffix(".json").read_text())
+    card, paths = json.loads((trained / f"{name}.json").read_text()), shards(trained, name)
     assert card["name"] == name and tuple(card["labels"]) == LABELS
-    assert path.stat().st_size <= export.LIMIT
-    weights = load_file(path)
+    assert paths and all(path.stat().st_size <= export.LIMIT for path in paths)
+    weights = read_files(paths)
     assert {t.dtype for t in weights.values() if t.is_floating_point()} == {torch.float16}
     model = timm.create_model(card["architecture"], num_classes=5, **card["arguments"])
     model.load_state_dict(weights, strict=True)
@@ -310,16 +312,16 @@ def test_the_teachers_share_of_the_loss():
 def test_logits_beside_the_intermediate_are_those_of_a_plain_forward():
     recipe = recipes.HYBRID
     model = timm.create_model(recipe.architecture, num_classes=5, **recipe.arguments).eval()
-    x = torch.randn(1, 3, 128, 128)
+    x = torch.randn(1, 3, 192, 192)
     with torch.no_grad():
         logits, tokens = supervised.with_intermediate(model, x, 3)
         assert torch.allclose(logits, model(x), atol=1e-5)
-    assert tokens.shape == (1, 192, 8, 8)
+    assert tokens.shape == (1, 192, 12, 12)
 
 
 def test_a_hybrid_starts_from_the_stem_of_a_resnet():
     resnet = timm.create_model(recipes.RESNET.architecture, num_classes=5, **recipes.RESNET.arguments)
-    hybrid = timm.create_model(recipes.HYBRID.architecture, num_classes=5, **recipes.HYBRID.arguments)
+    hybrid = timm.create_model("vit_resnet_tiny", num_classes=5)
     x, stem = torch.randn(1, 3, 64, 64), hybrid.patch_embed.backbone
     blocks = [t.clone() for t in hybrid.blocks.state_dict().values()]
     names = supervised.warm_start(hybrid, resnet.state_dict())
@@ -328,6 +330,60 @@ def test_a_hybrid_starts_from_the_stem_of_a_resnet():
         (got,), (wanted,) = stem.eval()(x), resnet.eval().forward_intermediates(x, [3], intermediates_only=True)
     assert torch.allclose(got, wanted, atol=1e-5)
     assert all(torch.equal(a, b) for a, b in zip(blocks, hybrid.blocks.state_dict().values(), strict=True))
+
+
+def test_a_hybrid_starts_from_the_stages_of_lite0():
+    lite = timm.create_model(recipes.LITE.architecture, num_classes=5).eval()
+    hybrid = timm.create_model(recipes.HYBRID.architecture, num_classes=5, **recipes.HYBRID.arguments)
+    x, stem = torch.randn(1, 3, 64, 64), hybrid.patch_embed.backbone
+    names = supervised.warm_start(hybrid, lite.state_dict())
+    assert len(names) == len(stem.state_dict())
+    with torch.no_grad():
+        (got,), wanted = stem.eval()(x), lite.blocks[:5](lite.bn1(lite.conv_stem(x)))
+    assert torch.allclose(got, wanted, atol=1e-5)
+
+
+def test_positions_of_a_larger_grid_are_resampled():
+    """Which leaves the class token's alone, and a grid of the model's own size as it is."""
+    small, large = (timm.create_model("vit_tiny_patch16_224", img_size=size, depth=1) for size in (64, 96))
+    supervised.warm_start(small, large.state_dict())
+    assert torch.equal(small.pos_embed[:, 0], large.pos_embed[:, 0])
+    grid = large.pos_embed[:, 1:].unflatten(1, (6, 6)).permute(0, 3, 1, 2)
+    wanted = F.interpolate(grid, (4, 4), mode="bicubic", antialias=True).flatten(2).mT
+    assert torch.allclose(small.pos_embed[:, 1:], wanted, atol=1e-5)
+
+
+def test_weights_are_cut_into_files_below_the_limit(tmp_path):
+    tensors = {name: torch.randn(100, 50).half() for name in "abcde"}
+    (tmp_path / "net.safetensors").write_bytes(b"an earlier export")
+    paths = export.write_weights(tensors, tmp_path, "net", limit=export.HEADER + 25_000)
+    assert [path.name for path in paths] == [f"net-0000{index}-of-00003.safetensors" for index in (1, 2, 3)]
+    assert shards(tmp_path, "net") == paths and not (tmp_path / "net.safetensors").exists()
+    assert all(torch.equal(tensor, tensors[name]) for name, tensor in read_files(paths).items())
+    paths[1].unlink()
+    with pytest.raises(WeightsError, match="net-00001-of-00003"):
+        shards(tmp_path, "net")
+    with pytest.raises(WeightsError, match="at most 5000 bytes, got 10000 in a"):
+        export.write_weights(tensors, tmp_path, "net", limit=export.HEADER + 5000)
+
+
+def test_a_teacher_sees_what_it_was_trained_on():
+    """Whatever the recipe of its student normalises by."""
+    torch.manual_seed(0)
+    body, pixels = nn.Sequential(nn.Flatten(), nn.Linear(48, 3)), torch.rand(2, 3, 4, 4)
+    own, given = (data.MEAN, data.STD), ((0.5, 0.5, 0.5), (0.4, 0.5, 0.6))
+    teacher = supervised.Renormalised(body, own, given)
+    with torch.no_grad():
+        assert torch.allclose(teacher(data.normalise(pixels, *given)), body(data.normalise(pixels, *own)), atol=1e-5)
+
+
+def test_the_precision_is_the_faster_one(monkeypatch):
+    spent = {torch.float32: 1.0, torch.bfloat16: 0.5}
+    monkeypatch.setattr(machine, "seconds", spent.get)
+    assert machine.precision.__wrapped__("cpu") is torch.bfloat16
+    spent[torch.bfloat16] = 0.9  # a tie is no reason to round
+    assert machine.precision.__wrapped__("cpu") is torch.float32
+    assert machine.precision.__wrapped__("mps") is torch.float32
 
 
 class Says(nn.Module):
@@ -351,7 +407,7 @@ def test_teachers_speak_with_the_mean_of_their_calibrated_probabilities():
 def test_a_student_of_an_ensemble_loses_nothing_where_it_says_the_mean():
     soft = torch.tensor([[0.2, 0.5, 0.3]])
     labels = torch.tensor([[1.0, 0.0, 0.0]])
-    recipe = recipes.STUDENT
+    recipe = replace(recipes.STUDENT, teacher_weight=1.0)
     assert supervised.loss_of(7 + soft.log(), labels, soft.log(), recipe).abs() < 1e-6  # the labels do not matter
     student = torch.tensor([[0.5, 0.25, 0.25]])
     expected = 0.2 * math.log(0.2 / 0.5) + 0.5 * math.log(0.5 / 0.25) + 0.3 * math.log(0.3 / 0.25)
@@ -410,7 +466,7 @@ def test_teachers_of_one_size_refuse_other_views(trained):
 def test_the_card_of_a_student_names_its_teachers(trained):
     cards = {name: json.loads((trained / f"{name}.json").read_text()) for name in recipes.RECIPES}
     students = {name: card["student_of"] for name, card in cards.items() if "student_of" in card}
-    assert students == {"student": ["resnet", "hybrid"]}
+    assert students == {"student": ["dino", "lite"]}
     assert cards["vit"]["recipe"]["teacher"]["names"] == ["resnet"] and cards["levit"]["recipe"]["teacher"] is None
 
 

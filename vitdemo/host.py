@@ -25,6 +25,7 @@ from vitdemo.backbones import Backbone, Catalogue, default_catalogue
 from vitdemo.checkpoint import skeleton
 from vitdemo.errors import VitdemoError, WeightsError
 from vitdemo.labels import described, imagenet_labels, is_imagenet, numbered, read, tidy
+from vitdemo.sources import Files, Hub, Source
 from vitdemo.spaces import lends
 
 if TYPE_CHECKING:  # both need torch, which `--help` should not wait for
@@ -124,7 +125,7 @@ def _local(name: str, folder: Path, offered: Catalogue) -> Backbone:
     from vitdemo.weights import read_local_dir
 
     config, file = read_local_dir(folder)
-    row = _row(name, config, offered, _labels(config, str(folder), folder / "labels.txt"), {"file": file})
+    row = _row(name, config, offered, _labels(config, str(folder), folder / "labels.txt"), Files((file,)))
     body = skeleton(row.architecture, config["num_classes"], row.arguments)
     checkpoint.check_weights(name, file, body, row.architecture)
     if broken := checkpoint.not_finite(file):
@@ -138,10 +139,10 @@ def _hub(name: str, place: str, offered: Catalogue, fetcher: "Fetcher | None") -
     repo, _, revision = place.partition("@")
     config = (fetcher or Fetcher()).fetch_config(repo, revision or None)
     labels = _labels(config, repo)
-    return _row(name, config, offered, labels, {"hub": repo, "revision": revision or None})
+    return _row(name, config, offered, labels, Hub(repo, revision or None))
 
 
-def _row(name: str, config: Mapping, offered: Catalogue, labels: tuple[str, ...], source: Mapping) -> Backbone:
+def _row(name: str, config: Mapping, offered: Catalogue, labels: tuple[str, ...], source: Source) -> Backbone:
     """The catalogue's row of a config.json in the form that `weights.parse_config` gives."""
     import timm
 
@@ -169,16 +170,16 @@ def _row(name: str, config: Mapping, offered: Catalogue, labels: tuple[str, ...]
         arguments=arguments,
         transform=transform,
         labels=labels,
-        **source,
+        source=source,
     )
 
 
-def _is_timms_own(source: Mapping, tagged: str, config: Mapping) -> bool:
+def _is_timms_own(source: Source, tagged: str, config: Mapping) -> bool:
     """Whether timm has to fill in the weights itself: some files of its own repositories have their authors' keys."""
     import timm
 
     known = timm.get_pretrained_cfg(tagged, allow_unregistered=False) if timm.is_model_pretrained(tagged) else None
-    own = source.get("hub", "").startswith("timm/") and not config["model_args"]
+    own = isinstance(source, Hub) and source.repository.startswith("timm/") and not config["model_args"]
     return bool(own and known and known.num_classes == config["num_classes"])
 
 

@@ -19,6 +19,7 @@ from torch import nn
 from vitdemo.backbones import Backbone
 from vitdemo.errors import NotOfferedError, VitdemoError, WeightsError
 from vitdemo.labels import imagenet_labels
+from vitdemo.sources import Hub
 from vitdemo.stages import has_stages, pooled
 from vitdemo.types import View
 from vitdemo.views import crop_to, view_of
@@ -245,12 +246,7 @@ def load(row: Backbone, device: torch.device, fetcher: Fetcher, progress: Progre
     Raises:
         WeightsError: the weights are missing, damaged, cannot be fetched or do not fit the architecture.
     """
-    file = row.file or fetcher.fetch(
-        row.hub,
-        revision=row.revision,
-        progress=progress and (lambda done, total: progress(row.name, done, total)),
-    )
-    body, transform = _fill(row, file)
+    body, transform = _fill(row, fetcher, progress and (lambda done, total: progress(row.name, done, total)))
     network = Network(body, transform["mean"], transform["std"]).eval().requires_grad_(False).to(device)
     labels = labels_of(row)
     if body.num_classes != len(labels):
@@ -260,26 +256,28 @@ def load(row: Backbone, device: torch.device, fetcher: Fetcher, progress: Progre
     return Model(row, network, device, labels, transform, _resize(transform))
 
 
-def _fill(row: Backbone, file) -> tuple[nn.Module, Mapping]:
-    """The architecture with the file's weights in it, and the transform that belongs to them."""
+def _fill(row: Backbone, fetcher: Fetcher, progress) -> tuple[nn.Module, Mapping]:
+    """The architecture with the source's tensors in it, and the transform that belongs to them."""
     import timm
-    from safetensors.torch import load_file
 
     import vitdemo.architectures  # noqa: F401  registers our own assemblies of timm's parts with timm
 
+    timms_own = row.transform is None and isinstance(row.source, Hub)
+    file = row.source.file(fetcher, progress) if timms_own else None
     try:
-        if row.transform is not None:
+        if timms_own:  # some files of timm's repositories have their authors' names, which timm translates
+            body = timm.create_model(
+                row.architecture,
+                pretrained=True,
+                pretrained_cfg_overlay={"file": str(file), "custom_load": False},
+                **row.arguments,
+            )
+        else:
             body = timm.create_model(row.architecture, num_classes=len(labels_of(row)), **row.arguments)
-            body.load_state_dict({name: value.float() for name, value in load_file(file).items()})
-            return body, row.transform
-        body = timm.create_model(
-            row.architecture,
-            pretrained=True,
-            pretrained_cfg_overlay={"file": str(file), "custom_load": False},
-            **row.arguments,
-        )
-        return body, timm.data.resolve_model_data_config(body)
-    except WeightsError:
+            tensors = row.source.tensors(fetcher, progress, body.state_dict())
+            body.load_state_dict({name: value.float() for name, value in tensors.items()})
+        return body, row.transform or timm.data.resolve_model_data_config(body)
+    except VitdemoError:
         raise
     except Exception as error:  # timm, safetensors and torch each have errors of their own for a file that does not fit
         reason = str(error).strip().splitlines() or [type(error).__name__]
@@ -308,7 +306,7 @@ def _resize(transform: Mapping) -> Callable[[Image.Image], torch.Tensor]:
 
 def is_here(row: Backbone, fetcher: Fetcher) -> bool:
     """Whether a backbone's weights are on this machine; nothing is fetched to find out."""
-    return row.file is not None or fetcher.is_cached(row.hub, revision=row.revision)
+    return row.source.is_here(fetcher)
 
 
 def labels_of(row: Backbone) -> tuple[str, ...]:

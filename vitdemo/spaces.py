@@ -19,6 +19,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar
 
 from vitdemo.errors import Cancelled, VitdemoError
+from vitdemo.sources import Hub
 
 SECONDS = 60  # that a call may take; a visitor's daily share is charged for what it does take
 STEP, RESULT, REFUSED, FAILED = "step", "result", "refused", "failed"
@@ -77,11 +78,10 @@ class Entrance:
         from vitdemo.pipeline import Progress
 
         fetcher = self._models.fetcher
-        if not is_here(row, fetcher):
-            fetcher.fetch(
-                row.hub,
-                revision=row.revision,
-                progress=lambda done, total: report(Progress("fetching", 0.0, subject=row.name, fetched=(done, total))),
+        if isinstance(row.source, Hub) and not is_here(row, fetcher):
+            row.source.file(
+                fetcher,
+                lambda done, total: report(Progress("fetching", 0.0, subject=row.name, fetched=(done, total))),
             )
 
 

@@ -13,7 +13,6 @@ Every figure is a mean over pictures with its 95 % interval: the 2.5th and 97.5t
 bootstrap samples of the pictures (Efron, 1979).
 """
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -45,6 +44,7 @@ from vitdemo.models import Model, Models, labels_of
 from vitdemo.pipeline import Request, fused_of, look, subjects_of
 from vitdemo.result import PACKAGES, dumps
 from vitdemo.samples import FLOWERS, draw, series
+from vitdemo.sources import Hub
 from vitdemo.types import Heat, NotOffered
 from vitdemo.views import canvas_shape, union
 
@@ -339,10 +339,8 @@ def study(
 
 
 def _fingerprint(row: Backbone) -> str:
-    """What tells one set of weights from another: the beginning of the file's SHA-256, or the hub's tag."""
-    if row.file is None:
-        return f"{row.hub}@{row.revision or 'main'}"
-    return hashlib.sha256(row.file.read_bytes()).hexdigest()[:16]
+    """What tells one set of weights from another: the beginning of a SHA-256, or the hub's tag."""
+    return row.source.fingerprint() if isinstance(row.source, Hub) else row.source.fingerprint()[:16]
 
 
 def _line(document: dict) -> str:

@@ -72,7 +72,7 @@ def test_painting_hides_and_the_changed_picture_can_be_analysed(tab):
 
 
 def test_an_attack_can_be_cancelled(visit):
-    page = visit("?tab=whatif&explanations=rollout&backbones=vit,hybrid,resnet,deit,swin,resnet160")  # long enough
+    page = visit("?tab=whatif&explanations=rollout&backbones=vit,hybrid,resnet,deit,swin,coatnet")  # long enough
     page.wait_for_selector("#wi-canvas canvas")
     page.locator("#wi-steps input[type=number]").fill("50")
     page.locator("#wi-steps input[type=number]").press("Enter")

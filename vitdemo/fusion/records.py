@@ -19,6 +19,7 @@ from vitdemo.backbones import BUNDLED, Backbone
 from vitdemo.errors import VitdemoError
 from vitdemo.fusion.fitted import FOLDS, choose_strengths
 from vitdemo.models import labels_of
+from vitdemo.sources import Files
 from vitdemo.types import Prediction, Record
 
 VERSION = 1  # of the file, and of how stages are pooled
@@ -28,7 +29,7 @@ KINDS = ("log_probabilities", "features", "stages", "steps")
 
 def path_of(row: Backbone) -> Path:
     """Where the record of a backbone's collection lies, whether it is there or not."""
-    folder = row.file.parent if row.file else BUNDLED
+    folder = row.source.paths[0].parent if isinstance(row.source, Files) else BUNDLED
     return folder.parent / "fusion" / f"{row.collection}.npz"
 
 
@@ -181,17 +182,7 @@ def _load(path: Path, modified: int, size: int) -> Record:
 
 def fingerprint(row: Backbone) -> str:
     """What a backbone's answers depend on, as a SHA-256: its weights, architecture, transform, temperature, classes."""
-    if row.file:
-        status = row.file.stat()
-        weights = _sha256(row.file, status.st_mtime_ns, status.st_size)
-    else:
-        weights = f"{row.hub}@{row.revision}"
+    weights = row.source.fingerprint()
     settings = [row.architecture, dict(row.arguments), row.transform and dict(row.transform), row.temperature]
     text = json.dumps([weights, settings, labels_of(row)], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-@lru_cache(maxsize=256)
-def _sha256(file: Path, modified: int, size: int) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -11,10 +11,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vitdemo.errors import UnknownNameError, VitdemoError, WeightsError
+from vitdemo.sources import read_files, shards
 from vitdemo.training.data import check_splits, read_folder
 from vitdemo.training.export import card_of, read_backbone, read_split, write_backbone
 from vitdemo.training.recipes import RECIPES
@@ -47,7 +47,7 @@ def train(
         seed: of everything random; None for the recipe's own.
 
     Returns:
-        out/NAME.safetensors; its description is beside it as NAME.json, unless it is a pre-training's.
+        out/NAME.json, which describes the weights beside it; of a pre-training out/NAME.safetensors.
 
     Raises:
         UnknownNameError: no such recipe.
@@ -115,25 +115,35 @@ def _as_it_was_trained(model: nn.Module, card: dict, recipe: Recipe) -> nn.Modul
 def read_start(name: str, labels: tuple[str, ...], out: Path) -> dict[str, Tensor]:
     """The tensors that a training begins with, by timm's names.
 
-    NAME.safetensors with a JSON beside it is an exported backbone; without, it is a pre-training: tensors alone.
+    NAME.json with weights beside it is an exported backbone; weights alone are a pre-training or a conversion; other
+    names are those of `starts`.
 
     Raises:
         WeightsError: it is found nowhere, or it is a backbone that knows other labels.
     """
-    if name in STARTS:
-        return STARTS[name]()
-    path = _find("start", name, out)
-    if path.with_suffix(".json").is_file():
-        return _exported(path, labels)[0].state_dict()
-    return {key: t.float() if t.is_floating_point() else t for key, t in load_file(path).items()}
+    if (found := _weights(name, out)) is None:
+        if name in STARTS:
+            return STARTS[name]()
+        raise _missing("start", name, out)
+    if found.with_suffix(".json").is_file():
+        return _exported(found, labels)[0].state_dict()
+    tensors = read_files(shards(found.parent, name))
+    return {key: t.float() if t.is_floating_point() else t for key, t in tensors.items()}
+
+
+def _weights(name: str, out: Path) -> Path | None:
+    """FOLDER/NAME.json, there or not, of the first folder that has weights of that name; None if none has."""
+    return next((folder / f"{name}.json" for folder in (out, BUNDLED) if shards(folder, name)), None)
 
 
 def _find(role: str, name: str, out: Path) -> Path:
-    places = [folder / f"{name}.safetensors" for folder in (out, BUNDLED)]
-    for path in places:
-        if path.is_file():
-            return path
-    raise WeightsError(f"Expected the {role} {name!r} in {out} or {BUNDLED}, got none; train {name!r} first.")
+    if (found := _weights(name, out)) is None:
+        raise _missing(role, name, out)
+    return found
+
+
+def _missing(role: str, name: str, out: Path) -> WeightsError:
+    return WeightsError(f"Expected the {role} {name!r} in {out} or {BUNDLED}, got none; train {name!r} first.")
 
 
 def _exported(path: Path, labels: tuple[str, ...]) -> tuple[nn.Module, dict]:

