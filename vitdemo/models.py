@@ -280,7 +280,8 @@ def _fill(row: Backbone, fetcher: Fetcher, progress) -> tuple[nn.Module, Mapping
     except VitdemoError:
         raise
     except Exception as error:  # timm, safetensors and torch each have errors of their own for a file that does not fit
-        reason = str(error).strip().splitlines() or [type(error).__name__]
+        reason = str(error).strip().removeprefix("Error(s) in loading state_dict for ").splitlines()
+        reason = [" ".join(line.strip() for line in reason[:2])] if reason else [type(error).__name__]
         raise WeightsError(
             f"The weights of {row.name} do not fit the architecture {row.architecture}: {reason[0][:200]}"
         ) from error
