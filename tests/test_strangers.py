@@ -90,7 +90,7 @@ REFUSED = [
     ("pretrained_cfg.interpolation", 3, r"interpolation of x is 3; allowed"),
     ("pretrained_cfg.crop_mode", "middle", r"crop_mode of x is 'middle'; allowed: center, squash, border"),
     ("pretrained_cfg.crop_mode", ["center"], r"crop_mode of x is \['center'\]"),
-    ("pretrained_cfg.crop_pct", 0, r"crop_pct of x is 0; allowed: a number above 0, up to 1"),
+    ("pretrained_cfg.crop_pct", 0, r"crop_pct of x is 0; allowed: a number above 0, up to 2"),
     ("pretrained_cfg.crop_pct", 87.5, r"crop_pct of x is 87\.5"),
     ("pretrained_cfg.crop_pct", "all", r"crop_pct of x is 'all'"),
     ("pretrained_cfg.test_crop_pct", -1, r"test_crop_pct of x is -1"),
@@ -129,6 +129,7 @@ ACCEPTED = [
     ("pretrained_cfg.crop_mode", "squash", "crop_mode", "squash"),
     ("pretrained_cfg.crop_mode", None, "crop_mode", "center"),
     ("pretrained_cfg.crop_pct", 1, "crop_pct", 1),
+    ("pretrained_cfg.crop_pct", 1.15, "crop_pct", 1.15),  # as timm has it for VOLO
     ("pretrained_cfg.crop_pct", None, "crop_pct", 0.875),
     ("pretrained_cfg.test_crop_pct", 0.75, "crop_pct", 0.75),
     ("pretrained_cfg.input_size", None, "input_size", (3, 64, 64)),  # as img_size says
@@ -225,6 +226,17 @@ def test_a_very_long_picture_keeps_a_pixel(folder, models, size, mode, wanted):
     assert red.any() and (mode == "border" or red.all())
 
 
+def test_a_crop_beyond_the_picture_is_where_the_view_says(folder, models):
+    change(folder, "pretrained_cfg.crop_pct", 1.25)
+    row = last(f"x=local-dir:{folder}")
+    with models.use([row]) as (model,):
+        seen = model.pixels([Image.new("RGB", (80, 80), "red")])[0, 0]
+    inside = (seen[32] > 0.5).nonzero()[:, 0]
+    left, _, right, _ = view_of((80, 80), row.transform).box
+    scale = (right - left) / 64
+    np.testing.assert_allclose([left + inside[0] * scale, left + (inside[-1] + 1) * scale], [0, 80], atol=scale / 2)
+
+
 # pooling
 
 
@@ -288,6 +300,24 @@ def test_numbers_that_are_not_finite_are_seen_at_start(folder, caplog):
     save_file(weights, folder / "model.safetensors")
     last(f"x=local-dir:{folder}")
     assert "2 tensors of x hold numbers that are not finite" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kind"), [(torch.int8, "I8"), (torch.float8_e4m3fn, "F8_E4M3"), (torch.bool, "BOOL")]
+)
+def test_quantised_weights_are_refused(folder, dtype, kind):
+    weights = load_file(folder / "model.safetensors")
+    save_file({key: value.to(dtype) for key, value in weights.items()}, folder / "model.safetensors")
+    with pytest.raises(WeightsError, match=rf"in the weights of x is {kind}; allowed: F64, F32, F16, BF16"):
+        last(f"x=local-dir:{folder}")
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_weights_of_any_floating_kind_are_read(folder, models, dtype):
+    weights = load_file(folder / "model.safetensors")
+    save_file({key: value.to(dtype) for key, value in weights.items()}, folder / "model.safetensors")
+    with models.use([last(f"x=local-dir:{folder}")]) as (model,):
+        assert model.network.body.head.bias.dtype == torch.float32
 
 
 # labels

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # which `--help` should not wait for
     from torch import nn
 
 CROP_MODES = ("center", "squash", "border")
+MAX_CROP = 2  # above 1 the picture is smaller than what is fed, and black is around it, as VOLO has it
 MAX_SIDE = 2048  # pixels of a picture's long side, as `images` gives it
 SOFTMAX = {  # fields that say what the outputs mean, and what they may say
     "problem_type": ("single_label_classification",),
@@ -31,6 +32,7 @@ SOFTMAX = {  # fields that say what the outputs mean, and what they may say
     "multi_label": (False,),
     "multilabel": (False,),
 }
+FLOATS = ("F64", "F32", "F16", "BF16")  # of safetensors; others are quantised, and no weights by themselves
 FLEXIBLE = {"dynamic_img_size": True, "strict_img_size": False, "use_naflex": True}  # such networks take other sizes
 
 
@@ -117,7 +119,7 @@ def transform_of(where: str, inner: Mapping, arguments: Mapping, usual: Mapping)
         usual: the architecture's own pretrained_cfg.
 
     Returns:
-        input_size (3, h, w), interpolation, crop_pct in (0, 1], crop_mode, mean and std (three numbers each).
+        input_size (3, h, w), interpolation, crop_pct in (0, 2], crop_mode, mean and std (three numbers each).
 
     Raises:
         WeightsError: a field is not what it should be.
@@ -145,8 +147,8 @@ def transform_of(where: str, inner: Mapping, arguments: Mapping, usual: Mapping)
     if smallest is not None and any(side < least for side, least in zip(size, smallest[1:], strict=True)):
         raise _refusal(where, "input_size", [3, *size], f"at least min_input_size, {list(smallest)}")
     for field in ("crop_pct", "test_crop_pct"):
-        if inner.get(field) is not None and not (_is_number(inner[field]) and 0 < inner[field] <= 1):
-            raise _refusal(where, field, inner[field], "a number above 0, up to 1")
+        if inner.get(field) is not None and not (_is_number(inner[field]) and 0 < inner[field] <= MAX_CROP):
+            raise _refusal(where, field, inner[field], f"a number above 0, up to {MAX_CROP}")
     return {
         "input_size": (3, *size),
         "interpolation": _one_of(where, inner, "interpolation", "bicubic", list(interpolations)),
@@ -188,7 +190,7 @@ def check_outputs(where: str, body: "nn.Module", size: Sequence[int], classes: i
 
 
 def check_weights(where: str, file: Path, body: "nn.Module", architecture: str) -> None:
-    """Raises WeightsError unless the file has the tensors of the architecture, by name and shape.
+    """Raises WeightsError unless the file has the tensors of the architecture, by name, shape and kind.
 
     Args:
         where: the name of the backbone, for the message.
@@ -198,7 +200,8 @@ def check_weights(where: str, file: Path, body: "nn.Module", architecture: str) 
     """
     with file.open("rb") as stream:  # 8 bytes of length, then JSON: the safetensors format
         header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-    there = {key: tuple(entry["shape"]) for key, entry in header.items() if key != "__metadata__"}
+    header.pop("__metadata__", None)
+    there = {key: tuple(entry["shape"]) for key, entry in header.items()}
     wanted = {key: tuple(value.shape) for key, value in body.state_dict().items()}
     for key in _classifiers(body):
         if key in there and key in wanted and there[key][1:] == wanted[key][1:] and there[key] != wanted[key]:
@@ -221,6 +224,10 @@ def check_weights(where: str, file: Path, body: "nn.Module", architecture: str) 
             f"The weights of {where} do not fit the architecture {architecture}, its model_args and num_classes: "
             f"of {len(wanted)} tensors, {', '.join(found)}; allowed: every tensor in its shape."
         )
+    for key, value in body.state_dict().items():
+        if value.is_floating_point() and header[key]["dtype"] not in FLOATS:
+            kind = header[key]["dtype"]
+            raise WeightsError(f"{key!r} in the weights of {where} is {kind}; allowed: {', '.join(FLOATS)}.")
 
 
 def not_finite(file: Path) -> list[str]:

@@ -19,7 +19,7 @@ def view_of(picture: tuple[int, int], transform: Mapping) -> View:
 
     Args:
         picture: (width, height) in pixels.
-        transform: `input_size` (3, h, w), `crop_pct` in (0, 1] and `crop_mode` "center", "squash" or "border",
+        transform: `input_size` (3, h, w), `crop_pct` above 0 and `crop_mode` "center", "squash" or "border",
             as in timm's data configuration.
 
     Returns:
