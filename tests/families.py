@@ -96,12 +96,15 @@ MAX = {"img_size": 64, "embed_dim": (32, 32, 32, 64)}
 TINY_STAGES = {"embed_dims": (32, 32, 64, 64), "depths": (1, 2, 1, 1), "num_heads": (1, 2, 2, 2)}
 NAFLEX = {"patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 2}
 OURS = {"img_size": 64, "stem_width": 8, "stem_channels": (8, 8, 16), "stem_layers": (1, 1, 1), "embed_dim": 24}
+THEIRS = {"epsilon": 1e-6, "activation": "gelu"}
 TWINS = {"img_size": 64, "embed_dims": (8, 16, 16, 16), "num_heads": (1, 2, 2, 2), "depths": (1, 1, 1, 1)}
 
 # Further families, for the table of what is offered: architecture, arguments, size.
 MORE: dict[str, tuple[str, dict, int]] = {
     "CLIP": ("vit_base_patch32_clip_224", SMALL, 32),
     "FlexiViT": ("flexivit_small", SMALL, 32),
+    "DINOv2, class token and patches": ("dinov2_of_transformers", SMALL | THEIRS | {"init_values": 1.0}, 32),
+    "DeiT, class token alone": ("deit_of_transformers", SMALL | THEIRS, 32),
     "BEiT v2": ("beitv2_base_patch16_224", SMALL, 32),
     "ViT, parallel": ("vit_small_patch16_18x2_224", SMALL, 32),
     "ViT, relative positions": ("vit_relpos_small_patch16_224", SMALL, 32),

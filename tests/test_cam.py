@@ -101,6 +101,8 @@ LAYERS = {
     "DeiT": (LAST_NORM, (2, 4, 4)),
     "DINOv2": (LAST_NORM, (5, 4, 4)),
     "DINOv3": (LAST_NORM, (5, 4, 4)),
+    "DINOv2, class token and patches": (LAST_NORM, (1, 4, 4)),
+    "DeiT, class token alone": (LAST_NORM, (2, 4, 4)),
     "EVA-02": (LAST_NORM, (1, 4, 4)),
     "BEiT": (LAST_NORM, (1, 4, 4)),
     "hybrid": (LAST_NORM, (1, 16, 16)),

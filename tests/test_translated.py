@@ -13,18 +13,20 @@ from vitdemo.ui.text import LANGUAGES, translated, zh
 
 PACKAGE = Path(__file__).parents[1] / "vitdemo"
 SAYING = ("explain", "attention", "scrutiny.py", "whatif.py", "microscope.py", "pipeline.py", "images.py", "spaces.py",
-          "fusion/strategies.py", "ui/whatif.py", "models.py", "weights.py", "backbones.py")  # fmt: skip
+          "fusion/strategies.py", "ui/whatif.py", "models.py", "weights.py", "backbones.py", "sources.py",
+          "transformers_format/names.py")  # fmt: skip
 NEVER_ON_THE_PAGE = (  # what a slip in the program would say, the person who starts it, or one who uses it as a library
     "attention matrices of shapes", "maps came with the weights", "One map is signed", "The last feature map of",
     "Two backbones of the collection", "A backbone is called", "fetch the project again", "they have to be equal",
     "do not fit the architecture", "Unknown device", "This machine has no", "Only .safetensors files", "is no revision",
     "does not describe a timm classifier", "is no folder", "has no 7", "cannot be used: 7", "is not valid JSON",
-    "is no name of a", "to below 1", "7 of 7 MB", "7 7 of 7", "label_names", "a commit or an etag", "'7'7",
+    "is no name of a", "to below 1", "7 of 7 MB", "7 7 of 7", "label_names", "should name safetensors", "Shards of",
+    "a commit or an etag", "'7'7",
 )  # fmt: skip
 # What has the same name in both languages, and what only a program could send.
 FOREIGN = """LeViT ReLU ReLUs logit DeepLift GradCAM CrossViT MobileViT MobileViTv2 XCiT Transformer softmax JPEG PNG
     WebP GIF BMP GPU MB stamp grid hidden mask --memory HF_HOME HF_HUB_OFFLINE HF_ENDPOINT hf auth login Hub
-    safetensors"""
+    safetensors pip install SHA"""
 
 
 def text(node: ast.AST | None) -> str:

@@ -19,6 +19,8 @@ from timm.layers import HybridEmbed
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from timm.models.vision_transformer import VisionTransformer
 
+from vitdemo.transformers_format import bodies  # noqa: F401  registers its own, too
+
 default_cfgs = generate_default_cfgs(
     {
         "vit_lite0_tiny.untrained": {

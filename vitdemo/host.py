@@ -8,6 +8,9 @@ front of a visitor. Nothing that a visitor types gets here.
     --backbone leaves=local-dir:~/leaves          what timm.models.save_for_hf(..., safe_serialization=True) wrote,
                                                   with labels.txt (one name a line) if config.json names no classes
 
+Both may also be in the format of `transformers`, with its config.json and preprocessor_config.json: ViT, DeiT, BEiT,
+DINOv2 and Swin for image classification (`transformers_format`).
+
 Backbones with the same classes in the same order are one collection and can be fused; new classes make a new
 collection, named after the first backbone that has them.
 """
@@ -25,8 +28,9 @@ from vitdemo.backbones import Backbone, Catalogue, default_catalogue
 from vitdemo.checkpoint import skeleton
 from vitdemo.errors import VitdemoError, WeightsError
 from vitdemo.labels import described, imagenet_labels, is_imagenet, numbered, read, tidy
-from vitdemo.sources import Files, Hub, Source
+from vitdemo.sources import Files, Hub, Source, shapes
 from vitdemo.spaces import lends
+from vitdemo.transformers_format import describe, is_described
 
 if TYPE_CHECKING:  # both need torch, which `--help` should not wait for
     from vitdemo.models import Models
@@ -55,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=SOURCE",
-        help=f"a classifier of your own, saved by timm with safetensors: {FORMS}; may be given again",
+        help=f"a classifier of your own, saved by timm or transformers with safetensors: {FORMS}; may be given again",
     )
 
 
@@ -122,24 +126,37 @@ def _parse(flag: str, offered: Catalogue) -> tuple[str, str, str]:
 
 
 def _local(name: str, folder: Path, offered: Catalogue) -> Backbone:
-    from vitdemo.weights import read_local_dir
+    from vitdemo.weights import CONFIG, PREPROCESSOR, local_weights, read_json, read_local_dir
 
+    config_file = folder / CONFIG
+    if config_file.is_file() and is_described(given := read_json(config_file, str(folder))):
+        config, translation = describe(given, read_json(folder / PREPROCESSOR, str(folder)), name)
+        labels = _labels(config, str(folder), folder / "labels.txt")
+        files = Files(local_weights(folder), translation)
+        row = _row(name, config, offered, labels, files)
+        translation(shapes(files.paths), skeleton(row.architecture, config["num_classes"], row.arguments).state_dict())
+        _note_numbers(name, files.paths)
+        return row
     config, file = read_local_dir(folder)
     row = _row(name, config, offered, _labels(config, str(folder), folder / "labels.txt"), Files((file,)))
     body = skeleton(row.architecture, config["num_classes"], row.arguments)
     checkpoint.check_weights(name, file, body, row.architecture)
-    if broken := checkpoint.not_finite(file):
-        _note(f"{len(broken)} tensors of {name} hold numbers that are not finite, such as {broken[0]!r}.")
+    _note_numbers(name, (file,))
     return row
 
 
 def _hub(name: str, place: str, offered: Catalogue, fetcher: "Fetcher | None") -> Backbone:
-    from vitdemo.weights import Fetcher
+    from vitdemo.weights import CONFIG, PREPROCESSOR, Fetcher, parse_config
 
-    repo, _, revision = place.partition("@")
-    config = (fetcher or Fetcher()).fetch_config(repo, revision or None)
-    labels = _labels(config, repo)
-    return _row(name, config, offered, labels, Hub(repo, revision or None))
+    repo, _, tag = place.partition("@")
+    fetcher, revision = fetcher or Fetcher(), tag or None
+    given = fetcher.fetch_json(repo, CONFIG, revision)
+    if is_described(given):
+        config, translation = describe(given, fetcher.fetch_json(repo, PREPROCESSOR, revision), name)
+        source = Hub(repo, revision, fetcher.weights_of(repo, revision), translation)
+    else:
+        config, source = parse_config(given, repo), Hub(repo, revision)
+    return _row(name, config, offered, _labels(config, repo), source)
 
 
 def _row(name: str, config: Mapping, offered: Catalogue, labels: tuple[str, ...], source: Source) -> Backbone:
@@ -162,7 +179,7 @@ def _row(name: str, config: Mapping, offered: Catalogue, labels: tuple[str, ...]
     return Backbone(
         name=name,
         collection=collection,
-        family=timm.model_entrypoint(config["architecture"]).__module__.rpartition(".")[2],
+        family=config.get("family") or timm.model_entrypoint(config["architecture"]).__module__.rpartition(".")[2],
         architecture=architecture,
         parameters=sum(parameter.numel() for parameter in body.parameters()),
         accuracy=_accuracy(name, config, peers),
@@ -249,6 +266,12 @@ def _accuracy(name: str, config: Mapping, peers: Sequence[Backbone]) -> float:
     if isinstance(said[0], bool) or not isinstance(said[0], (int, float)) or not 0 < said[0] <= 1:
         raise WeightsError(f"The config.json of {name} says accuracy {said[0]!r}; allowed: above 0, up to 1.")
     return float(said[0])
+
+
+def _note_numbers(name: str, paths: Iterable[Path]) -> None:
+    broken = [key for path in paths for key in checkpoint.not_finite(path)]
+    if broken:
+        _note(f"{len(broken)} tensors of {name} hold numbers that are not finite, such as {broken[0]!r}.")
 
 
 def _note(text: str) -> None:

@@ -263,7 +263,7 @@ def _fill(row: Backbone, fetcher: Fetcher, progress) -> tuple[nn.Module, Mapping
     import vitdemo.architectures  # noqa: F401  registers our own assemblies of timm's parts with timm
 
     timms_own = row.transform is None and isinstance(row.source, Hub)
-    file = row.source.file(fetcher, progress) if timms_own else None
+    file = row.source.paths(fetcher, progress)[0] if timms_own else None
     try:
         if timms_own:  # some files of timm's repositories have their authors' names, which timm translates
             body = timm.create_model(

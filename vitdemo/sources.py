@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # neither is needed to list a catalogue
     from vitdemo.weights import Fetcher
 
 Progress = Callable[[int, int], None]  # (bytes that have arrived, bytes in all); may raise to stop
+Translate = Callable[[Mapping[str, "Tensor"], Mapping[str, "Tensor"]], dict[str, "Tensor"]]  # (given, wanted), by name
 SHARD = re.compile(r"(?P<name>.+)-(?P<index>\d{5})-of-(?P<count>\d{5})\.safetensors")  # as is usual on the hub
 
 
@@ -60,6 +61,7 @@ class Files:
     """Safetensors on disk: one file, or the shards of one network."""
 
     paths: tuple[Path, ...]
+    translate: Translate | None = None  # for files whose names are not timm's
 
     def is_here(self, fetcher: Fetcher) -> bool:
         return True
@@ -72,7 +74,7 @@ class Files:
         return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
     def tensors(self, fetcher: Fetcher, progress: Progress | None, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return read_files(self.paths)
+        return _translated(read_files(self.paths), wanted, self.translate)
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,11 @@ class Hub:
 
     repository: str  # "owner/name"
     revision: str | None = None  # a branch, tag or commit; None is the repository's default
+    files: tuple[str, ...] = ("model.safetensors",)  # or the shards
+    translate: Translate | None = None  # for files whose names are not timm's
 
     def is_here(self, fetcher: Fetcher) -> bool:
-        return fetcher.is_cached(self.repository, revision=self.revision)
+        return all(fetcher.is_cached(self.repository, name, self.revision) for name in self.files)
 
     def size(self) -> None:
         return None
@@ -91,12 +95,20 @@ class Hub:
     def fingerprint(self) -> str:
         return f"{self.repository}@{self.revision}"
 
-    def file(self, fetcher: Fetcher, progress: Progress | None) -> Path:
-        """The checked file in the hub's cache, fetched where it is not there yet."""
-        return fetcher.fetch(self.repository, revision=self.revision, progress=progress)
+    def paths(self, fetcher: Fetcher, progress: Progress | None) -> tuple[Path, ...]:
+        """The checked files in the hub's cache, fetched where they are not there yet; progress counts all of them."""
+        if len(self.files) == 1:
+            return (fetcher.fetch(self.repository, self.files[0], self.revision, progress),)
+        sizes = [fetcher.size(self.repository, name, self.revision) or 0 for name in self.files]
+        total, before, found = sum(sizes), 0, []
+        for name, size in zip(self.files, sizes, strict=True):
+            told = progress and (lambda done, _, before=before: progress(before + done, max(total, before + done)))
+            found.append(fetcher.fetch(self.repository, name, self.revision, told))
+            before += size
+        return tuple(found)
 
     def tensors(self, fetcher: Fetcher, progress: Progress | None, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return read_files([self.file(fetcher, progress)])
+        return _translated(read_files(self.paths(fetcher, progress)), wanted, self.translate)
 
 
 @dataclass(frozen=True)
@@ -170,6 +182,25 @@ def shards(folder: Path, name: str) -> tuple[Path, ...]:
     if found and (len(counts) > 1 or len(found) != counts.pop()):
         raise WeightsError(f"Shards of {name} are missing in {folder}: there are {', '.join(p.name for p in found)}.")
     return tuple(found)
+
+
+def shapes(paths: Iterable[Path]) -> dict[str, Tensor]:
+    """The tensors of safetensors files without their numbers: shapes alone, which take no memory."""
+    import torch
+    from safetensors import safe_open
+
+    found = {}
+    for path in paths:
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118  it is no mapping
+                found[name] = torch.empty(file.get_slice(name).get_shape(), device="meta")
+    return found
+
+
+def _translated(
+    given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], translate: Translate | None
+) -> dict[str, Tensor]:
+    return translate(given, wanted) if translate else dict(given)
 
 
 def read_files(paths) -> dict[str, Tensor]:

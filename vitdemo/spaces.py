@@ -79,7 +79,7 @@ class Entrance:
 
         fetcher = self._models.fetcher
         if isinstance(row.source, Hub) and not is_here(row, fetcher):
-            row.source.file(
+            row.source.paths(
                 fetcher,
                 lambda done, total: report(Progress("fetching", 0.0, subject=row.name, fetched=(done, total))),
             )

@@ -48,6 +48,8 @@ Progress = Callable[[int, int], None]  # (bytes that have arrived, bytes in all)
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
+INDEX = "model.safetensors.index.json"  # which shard holds which tensor
+PREPROCESSOR = "preprocessor_config.json"  # of transformers: how pictures are made ready
 WITHOUT = "The bundled flowers collection works without it."
 POLL_SECONDS = 0.2  # how often a waiting thread reports progress, and may be cancelled
 MAX_RESTARTS = 3  # a server that breaks off and cannot resume is given up after so many downloads from the start
@@ -128,8 +130,29 @@ class Fetcher:
         Raises:
             WeightsError: it cannot be had, or it does not describe a timm classifier.
         """
-        path = self._obtain(_File(repo, CONFIG, revision or "main"), None)
-        return parse_config(_read_json(path, repo), repo)
+        return parse_config(self.fetch_json(repo, CONFIG, revision), repo)
+
+    def fetch_json(self, repo: str, filename: str, revision: str | None = None) -> object:
+        """What a JSON file of a repository holds.
+
+        Raises:
+            WeightsError: it cannot be had, or is no JSON.
+        """
+        return read_json(self._obtain(_File(repo, filename, revision or "main"), None), repo)
+
+    def weights_of(self, repo: str, revision: str | None = None) -> tuple[str, ...]:
+        """The names of a repository's weights: model.safetensors, or its shards where there is an index of them.
+
+        Raises:
+            WeightsError: the index cannot be used.
+        """
+        if self.size(repo, WEIGHTS, revision) is not None:
+            return (WEIGHTS,)
+        try:
+            index = self.fetch_json(repo, INDEX, revision)
+        except WeightsError:  # no index either: whoever fetches the weights is told why they cannot be had
+            return (WEIGHTS,)
+        return shards_of(index, repo)
 
     def is_cached(self, repo: str, filename: str = WEIGHTS, revision: str | None = None) -> bool:
         """Whether the file is there without a network. It is not checked here, only when it is fetched."""
@@ -478,14 +501,57 @@ def read_local_dir(folder: Path | str) -> tuple[dict, Path]:
         raise WeightsError(f"{str(folder)!r} has no {WEIGHTS}{hint}.")
     if not (folder / CONFIG).is_file():
         raise WeightsError(f"{str(folder)!r} has no {CONFIG}, which names the architecture and its classes.")
-    config = parse_config(_read_json(folder / CONFIG, str(folder)), str(folder))
+    config = parse_config(read_json(folder / CONFIG, str(folder)), str(folder))
     fault = _header_fault(weights)
     if fault is not None:
         raise WeightsError(f"{str(weights)!r} cannot be used: {fault}.")
     return config, weights
 
 
-def _read_json(path: Path, where: str) -> object:
+def local_weights(folder: Path) -> tuple[Path, ...]:
+    """model.safetensors of a folder, or its shards where there is an index of them, each with a good header.
+
+    Raises:
+        WeightsError: a file is missing or damaged.
+    """
+    names = (WEIGHTS,)
+    if not (folder / WEIGHTS).is_file() and (folder / INDEX).is_file():
+        names = shards_of(read_json(folder / INDEX, str(folder)), str(folder))
+    for name in names:
+        if not (folder / name).is_file():
+            raise WeightsError(f"{str(folder)!r} has no {name}; only safetensors are read.")
+        if (fault := _header_fault(folder / name)) is not None:
+            raise WeightsError(f"{str(folder / name)!r} cannot be used: {fault}.")
+    return tuple(folder / name for name in names)
+
+
+def shards_of(index: object, where: str) -> tuple[str, ...]:
+    """The files that a model.safetensors.index.json names, in order.
+
+    Raises:
+        WeightsError: it names none, or one that is not safetensors beside it.
+    """
+    places = index.get("weight_map") if isinstance(index, dict) else None
+    names = sorted(set(map(str, places.values()))) if isinstance(places, dict) else []
+    if not names or not all(re.fullmatch(r"[\w.-]+\.safetensors", name) for name in names):
+        raise WeightsError(
+            f"The {INDEX} of {where!r} is not valid: weight_map should name safetensors files beside it."
+        )
+    return tuple(names)
+
+
+def read_json(path: Path, where: str) -> object:
+    """What a JSON file holds.
+
+    Args:
+        path: the file.
+        where: the repository or folder, for the error message.
+
+    Raises:
+        WeightsError: it is not there, or no JSON.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{where!r} has no {path.name}.")
     try:
         return json.loads(path.read_bytes())  # UTF-8, or with the mark of another Unicode encoding
     except (ValueError, RecursionError):  # not JSON, not Unicode, or nested to break the parser

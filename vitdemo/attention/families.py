@@ -57,6 +57,16 @@ def distilled(body: nn.Module, size: tuple[int, int]) -> Layout | NotOffered:
     return stack(plain.prefix, plain.grid, (0, 1), len(body.blocks))
 
 
+def class_and_mean(body: nn.Module, size: tuple[int, int]) -> Layout | NotOffered:
+    """DINOv2 with the head that `transformers` gives it, which reads the class token and the mean of the patches."""
+    plain = vision_transformer(body, size)
+    if isinstance(plain, NotOffered):
+        return plain
+    patches = plain.planes[0].tokens
+    layers = stack(plain.prefix, plain.grid, (0,) * len(patches) + tuple(patches), len(body.blocks))
+    return replace(layers, note="its head reads the class token and the mean of the patches, which count half each")
+
+
 def beit(body: nn.Module, size: tuple[int, int]) -> Layout | NotOffered:
     """BEiT and BEiT v2: a class token that the head does not read, unless it pools by it."""
     return _stack(body, _grid(body.patch_embed, size))
@@ -335,6 +345,8 @@ def _pyramid(plane: Plane, grid: tuple[int, int], steps: Sequence[Attend | Merge
 FAMILIES: dict[str, Callable[[nn.Module, tuple[int, int]], Layout | NotOffered]] = {
     "timm.models.vision_transformer.VisionTransformer": vision_transformer,
     "timm.models.deit.VisionTransformerDistilled": distilled,
+    "vitdemo.transformers_format.bodies.ClassAndMean": class_and_mean,
+    "vitdemo.transformers_format.bodies.ClassAlone": vision_transformer,
     "timm.models.beit.Beit": beit,
     "timm.models.eva.Eva": eva,
     "timm.models.vision_transformer_relpos.VisionTransformerRelPos": relative_positions,

@@ -90,10 +90,9 @@ class Layout:
         return None if self.whole else HEAD_FUSIONS[head_fusion]
 
     def row(self, like: torch.Tensor, batch: int) -> torch.Tensor:
-        """(B, tokens after the last layer): what the head reads."""
-        row = torch.zeros(batch, self.steps[-1].outputs, device=like.device)
-        row[:, list(self.readout)] = 1 / len(self.readout)
-        return row
+        """(B, tokens after the last layer): what the head reads; a token that it reads twice counts twice."""
+        counts = np.bincount(self.readout, minlength=self.steps[-1].outputs) / len(self.readout)
+        return torch.as_tensor(counts, dtype=torch.float32, device=like.device).repeat(batch, 1)
 
     def map(self, row: torch.Tensor) -> torch.Tensor:
         """(B, tokens before the first layer) to (B, h, w); what arrived at other tokens is left out."""

@@ -98,6 +98,8 @@ def _asked(branch: int) -> Place:
 PLACES: dict[str, Place | tuple[Place, ...]] = {  # by the class of the timm model
     "VisionTransformer": _BLOCK,
     "VisionTransformerDistilled": _BLOCK,
+    "ClassAndMean": _BLOCK,
+    "ClassAlone": _BLOCK,
     "Beit": _BLOCK,
     "Eva": _BLOCK,
     "ConVit": _BLOCK,
@@ -160,7 +162,7 @@ PLACES: dict[str, Place | tuple[Place, ...]] = {  # by the class of the timm mod
 def places_of(body: nn.Module) -> tuple[Place, ...] | str:
     """Where the last feature maps of a timm classifier are, one for each branch, or why that was not settled."""
     name = type(body).__name__
-    if name not in PLACES or not type(body).__module__.startswith("timm."):
+    if name not in PLACES or not type(body).__module__.startswith(("timm.", "vitdemo.")):
         return f"GradCAM was not checked for {name}: which of its layers to take, and which axis, is not settled"
     places = PLACES[name] if isinstance(PLACES[name], tuple) else (PLACES[name],)
     if places[0].layer is _read:

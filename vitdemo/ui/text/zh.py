@@ -721,6 +721,9 @@ REASONS = {
     ),
     "an extension: ": "推广：",
     "down to the tokens of its convolutional stem, no further": "只到卷积主干的词元为止",
+    "its head reads the class token and the mean of the patches, which count half each": (
+        "它的头部读取类别词元和各小块的平均，两者各占一半"
+    ),
     "heads are mixed once more after the softmax, which is left out because rows are signed after it": (
         "softmax 之后各个头又混合了一次；因为混合后会有负值，这里略去"
     ),
@@ -880,6 +883,13 @@ PATTERNS = {
     r"^The repository (\S+) has no revision (\S+): check branch, tag or commit\.": (
         r"仓库 \1 没有版本 \2：请检查分支、标签或提交。"
     ),
+    r"^The package (\S+) is not installed: pip install (\S+)\.$": r"没有安装软件包 \1：pip install \2。",
+    r"^(\S+) of (\S+) is another file than was checked \(SHA-256 (\S+), expected (\S+)\): install \S+ again\.$": (
+        r"\2 的 \1 不是检查过的那个文件（SHA-256 为 \3，应为 \4）：请重新安装 \2。"
+    ),
+    r"^There are (\S+) tensors where (\S+) are wanted\.$": r"有 \1 个张量，而需要 \2 个。",
+    r"^(\S+) has the shape (.+), and (\S+) in its place (.+)\.$": r"\1 的形状是 \2，而对应的 \3 是 \4。",
+    r"^The tensors of (.+) are not those of (.+): (.+)\.$": r"\1 的张量与 \2 的不符：\3。",
     r"^There is no file (.+): check the name; repositories without safetensors cannot be used\.": (
         r"没有文件 \1：请检查名称；没有 safetensors 的仓库不能使用。"
     ),
