@@ -53,7 +53,8 @@ def problem(count: int, width: int, classes: int = 4, seed: int = 0) -> tuple[to
 
 def sklearn_logistic(x, targets, strength: float) -> tuple[np.ndarray, np.ndarray]:
     """Weights (D, K) and bias (K,) by scikit-learn, whose bias may be shifted."""
-    fitted = LogisticRegression(C=1 / (len(x) * strength), tol=1e-10, max_iter=20000).fit(x, targets)
+    how = {"solver": "newton-cg", "tol": 1e-10, "max_iter": 20000}  # L-BFGS stops further away
+    fitted = LogisticRegression(C=1 / (len(x) * strength), **how).fit(x.astype(np.float64), targets)
     return fitted.coef_.T, fitted.intercept_ - fitted.intercept_.mean()
 
 
