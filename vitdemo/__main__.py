@@ -19,7 +19,7 @@ from pathlib import Path
 
 from vitdemo import host, listing
 from vitdemo.errors import VitdemoError
-from vitdemo.listing import OPTIONS
+from vitdemo.listing import DEFAULT_EXPLANATIONS, OPTIONS
 
 METAVARS = {str: "NAME", int: "N", float: "X"}
 
@@ -131,10 +131,10 @@ def _add_analyse(commands) -> None:
     parser.add_argument("--fusion", default="mean", metavar="NAME", help="how opinions become one: see methods; mean")
     parser.add_argument(
         "--explain",
-        default=("rollout", "integrated_gradients"),
+        default=DEFAULT_EXPLANATIONS,
         type=_names,
         metavar="A,B,…",
-        help="explanations: see methods, or none; rollout,integrated_gradients",
+        help=f"explanations: see methods, or none; {','.join(DEFAULT_EXPLANATIONS)}",
     )
     parser.add_argument(
         "--target",

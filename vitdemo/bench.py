@@ -36,6 +36,7 @@ from vitdemo.models import Model, Models, Network, Progress
 from vitdemo.pipeline import Request, analyse
 from vitdemo.predict import predict
 from vitdemo.samples import shipped
+from vitdemo.sources import Files
 
 THREADS = 2
 ROOT = Path(__file__).parent.parent
@@ -195,7 +196,7 @@ def random_backbone(folder: Path, architecture: str, arguments: dict, size: int)
         architecture=architecture,
         parameters=sum(p.numel() for p in body.parameters()),
         accuracy=1.0,
-        file=file,
+        source=Files((file,)),
         arguments=arguments,
         transform={"input_size": (3, size, size), "mean": half, "std": half, "crop_pct": 1.0, "crop_mode": "center"},
     )

@@ -17,6 +17,7 @@ from vitdemo.explain.attention import layout
 from vitdemo.faithfulness import Judge, Memory, Settings, Trust
 from vitdemo.fusion import FUSIONS, FusedModel, evidence_of, fuse, pairwise_divergence
 from vitdemo.labels import synonyms
+from vitdemo.listing import DEFAULT_EXPLANATIONS
 from vitdemo.models import Model, Models, labels_of
 from vitdemo.predict import predict
 from vitdemo.types import Fused, Heat, NotOffered, Prediction
@@ -29,7 +30,7 @@ class Request:
     collection: str = "flowers"
     backbones: tuple[str, ...] = ("vit", "hybrid", "resnet")
     fusion: str = "mean"
-    explanations: tuple[str, ...] = ("rollout", "integrated_gradients")
+    explanations: tuple[str, ...] = DEFAULT_EXPLANATIONS
     # a class, by name, number or rank ("second", or "#2", of the fused model); None is the fused model's first choice
     target: str | None = None
     options: Options = field(default_factory=Options)
