@@ -391,7 +391,7 @@ def program(*words: str) -> subprocess.CompletedProcess:
 def test_without_words_it_helps():
     done = program()
     assert done.returncode == 2 and done.stderr == ""
-    for command in ("analyse", "backbones", "methods", "evaluate", "train", "bench"):
+    for command in ("analyse", "backbones", "methods", "evaluate", "prepare", "train", "bench"):
         assert f"    {command} " in done.stdout or f"    {command}\n" in done.stdout
 
 

@@ -68,7 +68,7 @@ def _parser() -> Parser:
         epilog="The page is started by: python app.py",
     )
     commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
-    for add in (_add_analyse, _add_backbones, _add_methods, _add_evaluate, _add_train, _add_bench):
+    for add in (_add_analyse, _add_backbones, _add_methods, _add_evaluate, _add_prepare, _add_train, _add_bench):
         add(commands)
     return parser
 
@@ -471,6 +471,36 @@ def study(args: argparse.Namespace) -> None:
     print(f"pictures: {counts}; {document['device']}\n{table(lines)}")
     for one in document["refused"]:
         print(f"no {one['method']} of {one['subject']}: {one['reason']}")
+
+
+def _add_prepare(commands) -> None:
+    parser = _command(
+        commands,
+        prepare,
+        "prepare",
+        "analyse the bundled samples once, so that the page shows them before any network is loaded",
+        "Made again whenever weights, samples or what the page opens with have changed; the old ones are passed over.",
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="assets/prepared of the project unless given")
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Writes the analysis of every sample and says what it weighs."""
+    from vitdemo import images, pipeline, prepared
+    from vitdemo.backbones import Catalogue, bundled
+    from vitdemo.models import Models
+    from vitdemo.samples import masks_of, shipped
+
+    out = args.out or prepared.FOLDER
+    _check_writable(out)
+    catalogue, models = Catalogue(bundled()), Models("cpu")
+    request = pipeline.opening(catalogue, catalogue.collections()[0])
+    with _status() as say:
+        for sample in shipped():
+            say(sample.name)
+            analysis = pipeline.analyse(images.load(sample.file), request, catalogue, models, masks=masks_of(sample))
+            path = prepared.write(analysis, out / f"{sample.name}.npz")
+            print(f"{path}  {path.stat().st_size / 1e3:.0f} kB")
 
 
 def _add_train(commands) -> None:

@@ -38,6 +38,11 @@ class Request:
     against: str | None = None  # a class that the target is compared with, named in the same ways
 
 
+def opening(catalogue: Catalogue, collection: str) -> Request:
+    """What is asked of a picture until somebody asks for something else: the suggested backbones, every map judged."""
+    return Request(collection, tuple(catalogue.suggested(collection)), trust=True)
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far the work is. `analysis` holds what is known so far, once when the predictions are there and, if maps are

@@ -14,7 +14,7 @@ Data convention: pictures are (size, size, 3) uint8 RGB, masks (F, size, size) b
 order.
 """
 
-from vitdemo.samples.files import FOLDER, Shipped, read_mask, shipped, write
+from vitdemo.samples.files import FOLDER, Shipped, masks_of, read_mask, shipped, write
 from vitdemo.samples.scene import FLOWERS, Sample, draw, series
 
-__all__ = ["FLOWERS", "FOLDER", "Sample", "Shipped", "draw", "read_mask", "series", "shipped", "write"]
+__all__ = ["FLOWERS", "FOLDER", "Sample", "Shipped", "draw", "masks_of", "read_mask", "series", "shipped", "write"]

@@ -164,6 +164,11 @@ def shipped(folder: Path = FOLDER) -> list[Shipped]:
         ) from error
 
 
+def masks_of(entry: Shipped) -> dict[str, np.ndarray]:
+    """Where the flowers of a sample are, (size, size) bool by flower."""
+    return {flower: read_mask(mask) for flower, mask in zip(entry.flowers, entry.masks, strict=True)}
+
+
 def read_mask(file: Path) -> np.ndarray:
     """A mask as (size, size) bool."""
     with Image.open(file, formats=("PNG",)) as mask:

@@ -24,7 +24,7 @@ from vitdemo.explain import EXPLANATIONS
 from vitdemo.fusion import FUSIONS, evidence_of
 from vitdemo.labels import first_name
 from vitdemo.models import Models, is_here, labels_of
-from vitdemo.pipeline import Analysis, Progress, Request, analyse, check
+from vitdemo.pipeline import Analysis, Progress, Request, analyse, check, opening
 from vitdemo.samples import FOLDER
 from vitdemo.script import script
 from vitdemo.scrutiny import Scrutiny, scrutinise
@@ -85,8 +85,7 @@ class Handlers:
 
     def start(self) -> Request:
         """The request that the page opens with."""
-        collection = self.catalogue.collections()[0]
-        return Request(collection, tuple(self.catalogue.suggested(collection)), trust=True)
+        return opening(self.catalogue, self.catalogue.collections()[0])
 
     def names(self, collection: str) -> list[str]:
         return [row.name for row in self.catalogue.members(collection)]

@@ -6,7 +6,7 @@ import numpy as np
 from gradio import media
 
 from vitdemo.backbones import Catalogue
-from vitdemo.samples import FOLDER, read_mask, shipped
+from vitdemo.samples import FOLDER, masks_of, shipped
 
 PHOTOGRAPHS = ("cheetah1.jpg", "lion.jpg", "tower.jpg")
 
@@ -23,5 +23,5 @@ def masks(path: Path) -> dict[str, np.ndarray]:
     """Where the flowers of a drawn sample are, (H, W) bool by class; nothing is known of other pictures."""
     for entry in shipped():
         if path == entry.file:
-            return {flower: read_mask(mask) for flower, mask in zip(entry.flowers, entry.masks, strict=True)}
+            return masks_of(entry)
     return {}
