@@ -22,7 +22,7 @@ from torch import nn
 from tests import families
 from tests.conftest import LABELS, paint
 from vitdemo.backbones import BUNDLED, bundled, default_catalogue, read_sidecar
-from vitdemo.errors import PictureError, UnknownNameError, VitdemoError
+from vitdemo.errors import UnknownNameError, VitdemoError
 from vitdemo.evaluate import (
     HEAD,
     evaluate,
@@ -215,6 +215,8 @@ def folder(tmp_path):
         for number in range(3):
             paint(60, 50, seed=10 * index + number).save(tmp_path / label / f"{number}.png")
     (tmp_path / "ant" / "notes.txt").write_text("six legs")
+    (tmp_path / "ant" / "._0.png").write_bytes(b"\0\5\26\7" + bytes(100))  # as a Mac leaves them on memory sticks
+    (tmp_path / "__MACOSX").mkdir()
     (tmp_path / ".cache").mkdir()
     return tmp_path
 
@@ -357,10 +359,24 @@ def test_empty_folders_hold_no_picture(tmp_path):
         list_pictures(tmp_path, LABELS)
 
 
-def test_what_cannot_be_read_is_named(folder, rows, models):
+def test_what_cannot_be_read_is_named_and_left_out(folder, rows, models):
     (folder / "cat" / "broken.jpg").write_text("not a picture")
-    with pytest.raises(PictureError, match=r"In the folder 'cat': 'broken.jpg' is not a picture"):
-        evaluate(folder, [rows["vit"]], [], models)
+    for path in (folder / "dog").iterdir():
+        path.unlink()
+    table = evaluate(folder, [rows["vit"]], [], models, rounds=1)
+    assert table.pictures == 9 and table.empty == ("dog",)
+    (broken,) = table.broken
+    assert broken.path == folder / "cat" / "broken.jpg" and "'broken.jpg' is not a picture" in broken.reason
+    said = to_json(table)
+    assert said["broken"] == [{"picture": "cat/broken.jpg", "reason": broken.reason}] and said["empty"] == ["dog"]
+
+
+def test_a_folder_of_nothing_but_broken_pictures(tmp_path, rows, models):
+    for label in LABELS:
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "a.jpg").write_text("not a picture")
+    with pytest.raises(VitdemoError, match=r"None of 4 pictures can be read: .*a\.jpg.* is not a picture"):
+        evaluate(tmp_path, [rows["vit"]], [], models)
 
 
 def test_wrong_numbers_and_names(folder, rows, models):

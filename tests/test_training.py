@@ -18,8 +18,8 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from vitdemo import training
-from vitdemo.errors import PictureError, UnknownNameError, VitdemoError, WeightsError
+from vitdemo import folders, training
+from vitdemo.errors import UnknownNameError, VitdemoError, WeightsError
 from vitdemo.sources import read_files, shards
 from vitdemo.training import data, export, initial, machine, recipes, supervised, train
 
@@ -71,7 +71,7 @@ def test_recipe_exports_a_loadable_backbone(name, trained):
 def test_figures_come_from_the_exported_file(name, trained, pictures):
     model, card = export.read_backbone(trained / f"{name}.safetensors")
     for split, key in (("val", "validation_accuracy"), ("test", "test_accuracy")):
-        paths, targets, _ = data.list_folder(pictures / split)
+        paths, targets, _ = folders.list_folder(pictures / split)
         transform = export.transform_of(card)
         with torch.no_grad():  # one by one, where the product measures in batches
             predicted = [model(transform(Image.open(p).convert("RGB"))[None]).argmax().item() for p in paths]
@@ -254,25 +254,34 @@ def test_splits_that_do_not_belong_together(tmp_path):
 
     put("train/ant")
     with pytest.raises(VitdemoError, match="Expected several classes, got 'ant' alone"):
-        data.check_splits(tmp_path, ("train", "val"))
+        folders.check_splits(tmp_path, ("train", "val"))
     put("train/bee")
     with pytest.raises(VitdemoError, match=r"Expected pictures in one folder per class, got none in .*val"):
-        data.check_splits(tmp_path, ("train", "val"))
+        folders.check_splits(tmp_path, ("train", "val"))
     put("val/ant", "val/wasp")
     with pytest.raises(VitdemoError, match=r"same classes in train and val of .* difference in bee, wasp"):
-        data.check_splits(tmp_path, ("train", "val"))
+        folders.check_splits(tmp_path, ("train", "val"))
     (tmp_path / "val/wasp").rename(tmp_path / "val/bee")
     (tmp_path / "train/.cache").mkdir()
-    assert data.check_splits(tmp_path, ("train", "val")) == ("ant", "bee")
+    assert folders.check_splits(tmp_path, ("train", "val")) == ("ant", "bee")
     (tmp_path / "train/cow").mkdir()
     with pytest.raises(VitdemoError, match=r"of every class, got none in .*cow"):
-        data.check_splits(tmp_path, ("train", "val"))
+        folders.check_splits(tmp_path, ("train", "val"))
 
 
-def test_a_damaged_picture_is_named_with_its_folder(tmp_path):
-    (tmp_path / "ant").mkdir()
-    (tmp_path / "ant" / "a.png").write_bytes(b"nothing")
-    with pytest.raises(PictureError, match=r"ant.a\.png cannot be used: 'a\.png' is not a picture"):
+def test_a_damaged_picture_is_left_out_and_named(tmp_path, capsys):
+    for label in ("ant", "bee"):
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "a.png").write_bytes(b"nothing")
+        Image.new("RGB", (20, 20)).save(tmp_path / label / "b.png")
+    read = data.read_folder(tmp_path, 64)
+    assert len(read.images) == 2 and read.targets.tolist() == [0, 1]
+    assert [one.path for one in read.broken] == [tmp_path / label / "a.png" for label in ("ant", "bee")]
+    folders.tell([*read.broken, *read.broken])
+    said = capsys.readouterr().err
+    assert said.count("'a.png' is not a picture") == 2 and "2 pictures could not be read" in said
+    (tmp_path / "bee" / "b.png").unlink()
+    with pytest.raises(VitdemoError, match=r"a picture of 'bee' that can be read, got none in .*bee: 'a\.png' is not"):
         data.read_folder(tmp_path, 64)
 
 

@@ -392,6 +392,7 @@ def evaluate(args: argparse.Namespace) -> None:
     if args.data is None:
         raise VitdemoError("--data is missing; expected a folder with one folder per class, or --explain.")
     from vitdemo import evaluate as measure
+    from vitdemo.folders import tell
     from vitdemo.fusion import FUSIONS
     from vitdemo.models import labels_of
     from vitdemo.result import dumps
@@ -410,8 +411,9 @@ def evaluate(args: argparse.Namespace) -> None:
         if args.fit is not None:
             folder = measure.fitting_folder(args.data, labels_of(rows[0]), None if args.fit is True else args.fit)
             everyone = catalogue.members(args.collection)  # a visitor may fuse any of them
+            unread: list = []
             measure.fit(
-                folder, everyone, models, args.batch, lambda done, of: say(f"learning: {done} of {of} pictures")
+                folder, everyone, models, args.batch, lambda done, of: say(f"learning: {done} of {of} pictures"), unread
             )
         result = measure.evaluate(
             args.data,
@@ -423,6 +425,9 @@ def evaluate(args: argparse.Namespace) -> None:
             args.limit,
             groups,
         )
+    tell([*(unread if args.fit is not None else ()), *result.broken])
+    if result.empty:
+        print(f"No pictures of {', '.join(result.empty)}: the figures say nothing of them.", file=sys.stderr)
     document = measure.to_json(result, shlex.join(["python", "-m", "vitdemo", *args.words]))
     lines = [list(measure.HEAD), *measure.lines(document)]
     if args.results:

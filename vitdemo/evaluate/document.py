@@ -31,6 +31,10 @@ def to_json(table: Table, command: str = "") -> dict:
     parts = {
         "version": VERSION,
         **{key: document[key] for key in ("collection", "split", "pictures", "labels")},
+        "broken": [
+            {"picture": f"{one.path.parent.name}/{one.path.name}", "reason": one.reason} for one in table.broken
+        ],
+        "empty": document["empty"],
         "command": command,
         **{key: document[key] for key in ("device", "threads", "batch")},
         "bootstrap": {"resamples": RESAMPLES, "seed": SEED, "level": LEVEL},

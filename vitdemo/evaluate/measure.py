@@ -28,6 +28,7 @@ from vitdemo.evaluate.metrics import (
     reliability,
 )
 from vitdemo.evaluate.pictures import batches, list_pictures, measured_folder, thinned
+from vitdemo.folders import Broken
 from vitdemo.fusion import FUSIONS, evidence_of, fuse, records
 from vitdemo.models import Model, Models, labels_of
 from vitdemo.predict import predict
@@ -84,7 +85,9 @@ class Table:
 
     collection: str
     split: str
-    pictures: int
+    pictures: int  # that could be read
+    broken: tuple[Broken, ...]  # that could not
+    empty: tuple[str, ...]  # classes without a picture
     labels: tuple[str, ...]
     device: str
     threads: int
@@ -130,8 +133,8 @@ def evaluate(
         rounds: of which a time is the median.
 
     Raises:
-        VitdemoError: the folder, a name or a number is not allowed, or the weights do not fit into memory together.
-        PictureError: a file cannot be read, named.
+        VitdemoError: the folder, a name or a number is not allowed, no picture can be read, or the weights do not fit
+            into memory together.
     """
     for name in fusions:
         FUSIONS.get(name)
@@ -139,10 +142,10 @@ def evaluate(
     stages = any(FUSIONS.get(name).needs == "stages" for name in fusions)
     labels = labels_of(rows[0])
     folder = measured_folder(folder, labels)
-    found = thinned(list_pictures(folder, labels), limit)
-    targets = np.array([target for _, target in found])
+    there = list_pictures(folder, labels)
+    found, broken = thinned(there, limit), []
     with models.use(rows) as loaded:
-        said = opinions(loaded, [path for path, _ in found], batch, report, stages)
+        said, targets = opinions(loaded, found, batch, report, stages, broken)
         singles, right = _singles(loaded, said, targets, rounds)
     setting = _Setting(rows, singles, said, targets, right, best_single(rows), rounds)
     opened = {
@@ -153,7 +156,9 @@ def evaluate(
     return Table(
         collection=rows[0].collection,
         split=folder.resolve().name,
-        pictures=len(found),
+        pictures=len(targets),
+        broken=tuple(broken),
+        empty=tuple(label for index, label in enumerate(labels) if index not in {target for _, target in there}),
         labels=tuple(labels),
         device=str(models.device),
         threads=torch.get_num_threads(),
@@ -171,25 +176,26 @@ def fit(
     models: Models,
     batch: int = 32,
     report: Callable[[int, int], None] = lambda done, total: None,
+    broken: list[Broken] | None = None,
 ) -> Path:
     """Records what backbones say of validation pictures, which is all that the fusions learn from.
 
     Args:
         folder: one folder per class, of pictures that are not measured afterwards.
         rows, models, batch, report: as for `evaluate`.
+        broken: gets the pictures that cannot be read.
 
     Returns:
         Where the record was written, and is looked for.
 
     Raises:
         VitdemoError: the folder or a number is not allowed, or there are too few pictures of a class.
-        PictureError: a file cannot be read, named.
     """
     _check_batch(batch)
     found = list_pictures(folder, labels_of(rows[0]))
     with models.use(rows) as loaded:
-        said = opinions(loaded, [path for path, _ in found], batch, report, stages=True)
-    return records.write(rows, list(said.values()), [target for _, target in found])
+        said, targets = opinions(loaded, found, batch, report, True, [] if broken is None else broken)
+    return records.write(rows, list(said.values()), targets.tolist())
 
 
 def _check_batch(batch: int) -> None:
@@ -199,26 +205,33 @@ def _check_batch(batch: int) -> None:
 
 def opinions(
     models: Sequence[Model],
-    paths: Sequence[Path],
+    found: Sequence[tuple[Path, int]],
     batch: int,
     report: Callable[[int, int], None],
-    stages: bool = False,
-) -> dict[str, Prediction]:
-    """What each backbone says of N pictures, by name: logits and probabilities (N, K), features (N, D).
+    stages: bool,
+    broken: list[Broken],
+) -> tuple[dict[str, Prediction], np.ndarray]:
+    """What each backbone says of the N pictures that can be read, by name: logits and probabilities (N, K), features
+    (N, D); and their classes (N,). `broken` gets the other pictures.
 
     With `stages` also the pooled maps (N, S) of the backbones that show theirs.
 
     Raises:
-        PictureError: a file cannot be read, named.
+        VitdemoError: no picture can be read.
     """
     said: dict[str, list[Prediction]] = {model.backbone.name: [] for model in models}
-    for done, pictures in batches(paths, batch):
-        report(done, len(paths))
+    targets: list[int] = []
+    for numbers, pictures in batches([path for path, _ in found], batch, broken):
+        report(numbers[0], len(found))
+        targets += [found[number][1] for number in numbers]
         for model in models:
             shown = stages and has_stages(model.network.body)
             said[model.backbone.name].append(predict(model, model.pixels(pictures), shown))
-    report(len(paths), len(paths))
-    return {name: _each(lambda *arrays: np.concatenate(arrays), *parts) for name, parts in said.items()}
+    if not targets:
+        raise VitdemoError(f"None of {len(found)} pictures can be read: {broken[0].path}: {broken[0].reason}")
+    report(len(found), len(found))
+    together = {name: _each(lambda *arrays: np.concatenate(arrays), *parts) for name, parts in said.items()}
+    return together, np.array(targets)
 
 
 def _each(change: Callable[..., np.ndarray], *parts: Prediction) -> Prediction:

@@ -1,14 +1,15 @@
-"""The labelled pictures of a folder: FOLDER/CLASS/*.jpg, a folder per class, named as the label."""
+"""Which pictures are measured, and which fusions learn from; how they are read is told in `vitdemo.folders`."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from PIL import Image
 
-from vitdemo.errors import PictureError, VitdemoError
-from vitdemo.images import load
+from vitdemo.errors import VitdemoError
+from vitdemo.folders import Broken, list_pictures, readable
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}  # what `images` reads; other files are passed over
+__all__ = ["batches", "fitting_folder", "list_pictures", "measured_folder", "thinned"]
 
 
 def measured_folder(data: Path, labels: Sequence[str]) -> Path:
@@ -32,37 +33,6 @@ def fitting_folder(data: Path, labels: Sequence[str], given: Path | None = None)
     return folder
 
 
-def list_pictures(folder: Path, labels: Sequence[str]) -> list[tuple[Path, int]]:
-    """The pictures of FOLDER/CLASS/* with the class's number, in the order of the classes and names.
-
-    Raises:
-        VitdemoError: the folder is not there, or its folders are not the classes.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise VitdemoError(
-            f"There is no folder {str(folder)!r}; expected one with a folder per class: {_some(labels)}."
-        )
-    there = {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")}
-    if unknown := sorted(there - set(labels)):
-        raise VitdemoError(f"{str(folder)!r} has a folder {unknown[0]!r}, which is no class; allowed: {_some(labels)}.")
-    if missing := [label for label in labels if label not in there]:
-        raise VitdemoError(f"{str(folder)!r} has no folder {missing[0]!r}; expected one per class: {_some(labels)}.")
-    found = [
-        (path, index)
-        for index, label in enumerate(labels)
-        for path in sorted((folder / label).iterdir())
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-    ]
-    if not found:
-        raise VitdemoError(f"The folders of {str(folder)!r} hold no picture; allowed: {', '.join(sorted(SUFFIXES))}.")
-    return found
-
-
-def _some(labels: Sequence[str]) -> str:
-    return ", ".join(labels[:10]) + (f", … ({len(labels)} in all)" if len(labels) > 10 else "")
-
-
 def thinned(pictures: Sequence, limit: int | None) -> list:
     """At most `limit` of them, evenly spaced, so that every class keeps its share.
 
@@ -77,18 +47,9 @@ def thinned(pictures: Sequence, limit: int | None) -> list:
     return [pictures[(2 * index + 1) * len(pictures) // (2 * count)] for index in range(count)]
 
 
-def batches(paths: Sequence[Path], batch: int) -> Iterator[tuple[int, list[Image.Image]]]:
-    """(pictures before, up to `batch` upright RGB pictures).
-
-    Raises:
-        PictureError: a file cannot be read, named.
-    """
-    for first in range(0, len(paths), batch):
-        yield first, [_read(path) for path in paths[first : first + batch]]
-
-
-def _read(path: Path) -> Image.Image:
-    try:
-        return load(path)
-    except PictureError as error:
-        raise PictureError(f"In the folder {path.parent.name!r}: {error}") from None
+def batches(paths: Sequence[Path], batch: int, broken: list[Broken]) -> Iterator[tuple[list[int], list[Image.Image]]]:
+    """(numbers of the paths, as many upright RGB pictures), up to `batch` at a time; `broken` gets what is none."""
+    each = readable(paths, broken)
+    while part := list(islice(each, batch)):
+        numbers, pictures = zip(*part, strict=True)
+        yield list(numbers), list(pictures)

@@ -14,8 +14,9 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from vitdemo.errors import UnknownNameError, VitdemoError, WeightsError
+from vitdemo.folders import check_splits, tell
 from vitdemo.sources import read_files, shards
-from vitdemo.training.data import check_splits, read_folder
+from vitdemo.training.data import read_folder
 from vitdemo.training.export import card_of, read_backbone, read_split, write_backbone
 from vitdemo.training.recipes import RECIPES
 from vitdemo.training.runs import check_run
@@ -51,8 +52,8 @@ def train(
 
     Raises:
         UnknownNameError: no such recipe.
-        VitdemoError: splits without pictures or with different classes, a picture that cannot be read, no such device,
-            fewer than one epoch, or a checkpoint of another seed.
+        VitdemoError: splits without pictures or with different classes, a class of which nothing can be read, no such
+            device, fewer than one epoch, or a checkpoint of another seed.
         WeightsError: a teacher or a start is found nowhere, or it knows other labels.
     """
     if recipe not in RECIPES:
@@ -70,7 +71,9 @@ def train(
     teacher = read_teacher(chosen, pictures.labels, out)
     teacher = teacher if teacher is None else teacher.to(device)
     start = read_start(chosen.start, pictures.labels, out) if chosen.start else None
-    val = read_split(data / "val", card_of(chosen, pictures.labels))
+    broken = [*pictures.broken]
+    val = read_split(data / "val", card_of(chosen, pictures.labels), broken)
+    tell(broken)
     state = fit(chosen, pictures, val, out, epochs, resume, device, teacher, start)
     return write_backbone(chosen, state.best["weights"], data, out, epochs, state.best["epoch"])
 

@@ -20,13 +20,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vitdemo.errors import PictureError, UnknownNameError, VitdemoError
-from vitdemo.images import load
+from vitdemo.errors import UnknownNameError, VitdemoError
+from vitdemo.folders import Broken, list_folder, readable
 
 MEAN = (0.485, 0.456, 0.406)  # timm's IMAGENET_DEFAULT_MEAN and _STD: nothing here depends on them being
 STD = (0.229, 0.224, 0.225)  # those of ImageNet, but every tool knows them
 POLICIES = ("", "trivial", "rand")
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,7 @@ class Pictures:
     images: list[np.ndarray]  # each (h, w, 3) uint8
     targets: Tensor  # (N,) int64, index into labels
     labels: tuple[str, ...]  # sorted folder names
+    broken: tuple[Broken, ...] = ()  # what could not be read, and is not among them
 
 
 @dataclass(frozen=True)
@@ -55,62 +55,28 @@ class Augmentation:
     smoothing: float = 0.1
 
 
-def list_folder(folder: Path) -> tuple[list[Path], list[int], tuple[str, ...]]:
-    """The pictures of FOLDER/CLASS/*.jpg with their class, in a fixed order."""
-    found = folder.iterdir() if folder.is_dir() else ()
-    labels = tuple(sorted(p.name for p in found if p.is_dir() and not p.name.startswith(".")))
-    paths, targets = [], []
-    for index, label in enumerate(labels):
-        found = sorted(p for p in (folder / label).iterdir() if p.suffix.lower() in SUFFIXES)
-        paths += found
-        targets += [index] * len(found)
-    if not paths:
-        raise VitdemoError(
-            f"Expected pictures in one folder per class, got none in {folder}; "
-            f"allowed: {folder}/CLASS/*{{{','.join(sorted(SUFFIXES))}}}."
-        )
-    return paths, targets, labels
-
-
-def check_splits(folder: Path, splits: Sequence[str]) -> tuple[str, ...]:
-    """Make sure that every split has pictures of the same two or more classes, and return these.
+def read_folder(folder: Path, short_side: int) -> Pictures:
+    """Read a split into memory, shrunk once to `short_side` pixels (never enlarged).
 
     Raises:
-        VitdemoError: a split is missing or empty, a class has no pictures, the splits differ, or there is one class.
+        VitdemoError: there is no picture, or none of a class can be read.
     """
-    first = None
-    for split in splits:
-        _, targets, labels = list_folder(folder / split)
-        empty = [label for index, label in enumerate(labels) if index not in targets]
-        if empty:
-            raise VitdemoError(
-                f"Expected pictures of every class, got none in {folder / split / empty[0]}; allowed: "
-                f"{','.join(sorted(SUFFIXES))}, or no such folder."
-            )
-        if len(labels) < 2:
-            raise VitdemoError(f"Expected several classes, got {labels[0]!r} alone in {folder / split}; allowed: 2 up.")
-        if first is not None and labels != first:
-            differing = ", ".join(sorted(set(labels) ^ set(first)))
-            raise VitdemoError(
-                f"Expected the same classes in {splits[0]} and {split} of {folder}, got a difference in {differing}; "
-                "allowed: the same folders in both."
-            )
-        first = labels
-    return first
-
-
-def read_picture(path: Path) -> Image.Image:
-    """An upright RGB picture; what is wrong with it is told with its whole path, as a folder has many."""
-    try:
-        return load(path)
-    except PictureError as error:
-        raise PictureError(f"{path} cannot be used: {error}") from error
-
-
-def read_folder(folder: Path, short_side: int) -> Pictures:
-    """Read a split into memory, shrunk once to `short_side` pixels (never enlarged)."""
     paths, targets, labels = list_folder(folder)
-    return Pictures([_shrunk(read_picture(p), short_side) for p in paths], torch.tensor(targets), labels)
+    broken: list[Broken] = []
+    read = {index: _shrunk(picture, short_side) for index, picture in readable(paths, broken)}
+    kept = torch.tensor([targets[index] for index in read], dtype=torch.int64)
+    check_classes(kept, labels, folder, broken)
+    return Pictures(list(read.values()), kept, labels, tuple(broken))
+
+
+def check_classes(targets: Tensor, labels: Sequence[str], folder: Path, broken: Sequence[Broken]) -> None:
+    """Raises VitdemoError where a class had pictures, and none of them could be read."""
+    for index, label in enumerate(labels):
+        lost = [one for one in broken if (folder / label) in one.path.parents]
+        if lost and index not in targets:
+            raise VitdemoError(
+                f"Expected a picture of {label!r} that can be read, got none in {folder / label}: {lost[0].reason}"
+            )
 
 
 def _shrunk(image: Image.Image, short_side: int) -> np.ndarray:

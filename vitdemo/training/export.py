@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 import vitdemo.architectures  # noqa: F401 - registers the project's own architectures with timm
 from vitdemo.errors import WeightsError
+from vitdemo.folders import Broken, list_folder, readable, tell
 from vitdemo.sources import read_files, shards
 from vitdemo.training import data
 from vitdemo.training.runs import write_at_once
@@ -35,11 +36,22 @@ def transform_of(card: dict) -> Callable:
     return timm.data.create_transform(**{**card["transform"], "input_size": tuple(card["transform"]["input_size"])})
 
 
-def read_split(folder: Path, card: dict) -> tuple[Tensor, Tensor]:
-    """A split as a backbone sees it: (N, 3, S, S) float32 and targets (N,)."""
-    paths, targets, _ = data.list_folder(folder)
+def read_split(folder: Path, card: dict, broken: list[Broken] | None = None) -> tuple[Tensor, Tensor]:
+    """A split as a backbone sees it: (N, 3, S, S) float32 and targets (N,) of the pictures that can be read.
+
+    Args:
+        broken: gets those that cannot.
+
+    Raises:
+        VitdemoError: there is no picture, or none of a class can be read.
+    """
+    broken = [] if broken is None else broken
+    paths, targets, labels = list_folder(folder)
     transform = transform_of(card)
-    return torch.stack([transform(data.read_picture(path)) for path in paths]), torch.tensor(targets)
+    seen = {index: transform(picture) for index, picture in readable(paths, broken)}
+    kept = torch.tensor([targets[index] for index in seen], dtype=torch.int64)
+    data.check_classes(kept, labels, folder, broken)
+    return torch.stack(list(seen.values())), kept
 
 
 def read_backbone(path: Path) -> tuple[nn.Module, dict]:
@@ -155,11 +167,13 @@ def write_backbone(
         pictures: folder with train/, val/ and test/, each CLASS/*.jpg.
         epochs: length of the schedule. best_epoch: the epoch whose EMA this is.
     """
-    _, train_targets, labels = data.list_folder(pictures / "train")
+    _, train_targets, labels = list_folder(pictures / "train")
     card = card_of(recipe, labels)
     card, tensors = choose(card, rounded(weights), recipe, pictures / "val")
     model = model_of(card, tensors)
-    x, targets = read_split(pictures / "test", card)
+    broken: list[Broken] = []
+    x, targets = read_split(pictures / "test", card, broken)
+    tell(broken)
     card |= {
         "test_accuracy": round(accuracy(logits_of(model, x), targets), 4),
         "parameters": sum(p.numel() for p in model.parameters()),

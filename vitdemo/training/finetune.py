@@ -22,8 +22,9 @@ from torch import Tensor, nn
 
 from vitdemo.backbones import Backbone, default_catalogue
 from vitdemo.errors import UnknownNameError, VitdemoError
+from vitdemo.folders import check_splits, list_folder, tell
 from vitdemo.models import Progress, load
-from vitdemo.training.data import Augmentation, check_splits, list_folder, read_folder
+from vitdemo.training.data import Augmentation, read_folder
 from vitdemo.training.export import describe, read_split
 from vitdemo.training.runs import check_run
 from vitdemo.training.supervised import Recipe, fit
@@ -79,7 +80,9 @@ def finetune(
     steps = epochs * max(1, len(list_folder(data / "train")[0]) // BATCH)
     recipe = recipe_of(row, loaded.transform, steps, seed or 0)
     pictures = read_folder(data / "train", recipe.short_side)
-    val = read_split(data / "val", {"transform": loaded.transform})
+    broken = [*pictures.broken]
+    val = read_split(data / "val", {"transform": loaded.transform}, broken)
+    tell(broken)
     state = fit(recipe, pictures, val, out, epochs, resume, device, start=without_head(loaded.network.body))
     said = describe(recipe, epochs, state.best["epoch"], len(pictures.images))
     said["command"] = f"python -m vitdemo train finetune --backbone {row.name} --data {data.name}"

@@ -41,6 +41,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from vitdemo.errors import UnknownNameError, VitdemoError, WeightsError
+from vitdemo.folders import tell
 from vitdemo.samples import shipped
 from vitdemo.training import data, formula, instance, masked
 from vitdemo.training.data import Augmentation, Pictures
@@ -195,6 +196,7 @@ def read_sources(chosen: Pretraining, folder: Path) -> Sources:
             len(drawn),
         )
     train = data.read_folder(folder / "train", chosen.short_side)
+    tell(train.broken)
     if chosen.method == "instance":
         train = instance.instances(train)
         some = torch.linspace(0, len(train.images) - 1, min(MEASURED, len(train.images))).long()
