@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import paint
+from vitdemo import images, result
 from vitdemo.attention import tokens
 from vitdemo.backbones import default_catalogue
 from vitdemo.draw import SCALES
@@ -31,10 +32,10 @@ from vitdemo.ui import attention, compare, measured, permalink, pictures, render
 from vitdemo.ui import handlers as handlers_module
 from vitdemo.ui.early import Early
 from vitdemo.ui.fields import controls, families, fusions, option_groups, options, readers, request_of, values_of
-from vitdemo.ui.handlers import RESULTS, Handlers
+from vitdemo.ui.handlers import JUDGED, RESULTS, Handlers
 from vitdemo.ui.page import TABS, build
 from vitdemo.ui.text import LANGUAGES, language_of, speaker, translated, zh
-from vitdemo.ui.work import Run
+from vitdemo.ui.work import Gate, Run
 from vitdemo.whatif import Contrast
 
 UI = Path(render.__file__).parent
@@ -325,7 +326,7 @@ def test_verdict_names_who_disagrees(analysis):
     text = render.verdict(analysis, speaker("en"))
     best = analysis.top(1)[0][0]
     others = [row.name for row in analysis.backbones if analysis.top(1, row.name)[0][0] != best]
-    assert all(name in text for name in others) and ("agree" in text or "disagrees" in text)
+    assert all(name in text for name in others) and ("say so" in text or "otherwise" in text)
 
 
 def test_a_colour_belongs_to_a_backbone():
@@ -383,8 +384,14 @@ def file(tmp_path):
     return str(path)
 
 
-def run(page, picture, sample="", values=None, visitor=None):
-    return page.run(visitor or Visitor(), picture, sample, "each", "magma", None, *(values or quick()))
+def run(page, picture, values=None, visitor=None, last=None):
+    return page.run(visitor or Visitor(), picture, "each", "magma", last, *(values or quick()))
+
+
+def judging(page, analysis, wanted=True, visitor=None) -> list[dict]:
+    """What judging changes, step by step."""
+    changes = page.judge(visitor or Visitor(), analysis, wanted, "each", "magma")
+    return [dict(zip(JUDGED, change, strict=True)) for change in changes]
 
 
 def test_run_shows_everything(page, file):
@@ -396,25 +403,84 @@ def test_run_shows_everything(page, file):
 def test_partial_answer_comes_before_the_maps(page, file):
     changes = list(run(page, file, values=values_of(Request("tiny", ("vit",), "mean", ("occlusion",)))))
     first_answer = next(i for i, change in enumerate(changes) if isinstance(change[RESULTS.index("answer")], str))
-    first_map = next(i for i, change in enumerate(changes) if isinstance(change[RESULTS.index("maps")], str))
-    assert first_answer < first_map
+    maps = [change[RESULTS.index("maps")] for change in changes]
+    assert "are being made" in maps[first_answer]  # and not those of another picture
+    assert first_answer < next(i for i, html in enumerate(maps) if isinstance(html, str) and 'class="heat"' in html)
 
 
 def test_maps_are_there_before_they_are_judged(page, file):
     assert page.start().trust  # unless a visitor wants it otherwise
-    changes = [dict(zip(RESULTS, change, strict=True)) for change in run(page, file, values=quick(trust=True))]
-    drawn = [change for change in changes if isinstance(change["maps"], str)]
-    assert ['class="trust"' in change["maps"] for change in drawn] == [False, True]
-    assert "how far to believe them" in drawn[0]["status"] and drawn[1]["status"] == ""
-    assert [isinstance(change["done"], str) for change in drawn] == [True, False]  # to other tabs this is no news
-    assert drawn[0]["analysis"].seconds == drawn[1]["analysis"].seconds
+    shown = last(run(page, file, values=quick(trust=True)))
+    assert 'class="heat"' in shown["maps"] and 'class="trust"' not in shown["maps"] and "trust=1" in shown["query"]
+    *working, done = judging(page, shown["analysis"])
+    assert working and all(
+        "Checking how far to believe" in each["judging"] or "In line" in each["judging"] for each in working
+    )
+    assert all(each["stop_judging"]["visible"] for each in working)
+    assert 'class="trust"' in done["maps"] and done["judging"] == "" and not done["stop_judging"]["visible"]
+    assert done["analysis"].trust and done["analysis"].seconds == shown["analysis"].seconds
+
+
+def test_judging_is_offered_by_a_button_where_it_takes_long(page, file):
+    analysis = replace(last(run(page, file))["analysis"], forward=60.0)
+    (offered,) = judging(page, analysis)
+    assert offered["judge"]["visible"] and re.search(r"about \d+ s", offered["judge"]["value"])
+    assert "How far can these maps be believed" in offered["judging"]
+    *_, done = page.judge_now(Visitor(), analysis, "each", "magma")
+    assert dict(zip(JUDGED, done, strict=True))["analysis"].trust
+
+
+def test_judging_that_is_stopped_says_so_and_is_offered_again(page, file):
+    analysis = last(run(page, file))["analysis"]
+    steps = page.judge(Visitor(), analysis, True, "each", "magma")
+    next(steps)
+    page.stop_judging(Visitor())
+    *_, told = (dict(zip(JUDGED, change, strict=True)) for change in steps)
+    assert "Judging was stopped" in told["judging"] and told["judge"]["visible"]
+    assert told["analysis"] == gr.skip() and told["maps"] == gr.skip()
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_nothing_is_judged_that_is_not_wanted_or_not_there(page, file, wanted):
+    shown = last(run(page, file))["analysis"]
+    for analysis in (None, replace(shown, maps={}), shown if not wanted else None):
+        (told,) = judging(page, analysis, wanted)
+        assert told["judging"] == "" and not told["judge"]["visible"]
+
+
+def test_what_judges_gives_way_to_an_answer():
+    """Between two passes, and not to something else that judges."""
+    gate, order = Gate(), []
+    begun, asked = threading.Event(), threading.Event()
+
+    def judge(report):
+        begun.set()
+        assert asked.wait(10)
+        for number in range(3):
+            report(Progress("judging", number / 3))
+            order.append(f"judged {number}")
+
+    patient = Run(judge, gate, patient=True)
+    steps = patient.watch()
+    next(steps)
+    assert begun.wait(10)
+    answer = Run(lambda report: order.append("answer"), gate)
+    thread = threading.Thread(target=lambda: list(answer.watch()))
+    thread.start()
+    deadline = time.monotonic() + 10
+    while not gate.wanted() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    asked.set()
+    list(steps)
+    thread.join(10)
+    assert order[0] == "answer" and order[1:] == ["judged 0", "judged 1", "judged 2"]
 
 
 def test_one_map_is_tested_further_on_demand(page, file):
     analysis = last(run(page, file))["analysis"]
     asked = json.dumps({"subject": "vit", "method": "rollout"})
     *working, found = page.scrutinise(Visitor(), asked, analysis)
-    assert working and all("Testing Attention rollout: vit" in each or "Starting" in each for each in working)
+    assert working and all("Testing Attention rollout: vit" in each or "In line" in each for each in working)
     assert found.count("<dl>") == found.count("<p>") == 4 and "+1.00" in found  # rollout does not know the head
     assert "相似度" in list(page.scrutinise(Visitor("zh-CN"), asked, analysis))[-1]
     refused = list(page.scrutinise(Visitor(), json.dumps({"subject": "vit", "method": "lime"}), analysis))[-1]
@@ -433,16 +499,15 @@ def test_another_question_ends_the_first(page, file):
     assert not any("<dl>" in each for each in first)
 
 
-def test_whoever_comes_while_a_sample_is_judged_sees_its_maps_at_once(page):
+def test_a_judged_sample_is_kept_for_the_next_visitor(page):
     path = str(page.samples["tiny"]["one"])
-    first = run(page, path, "one", values=quick(trust=True))
-    early = next(change for change in first if isinstance(change[RESULTS.index("maps")], str))
-    first.close()  # gone before the maps were judged
-    page._remember(("one", early[RESULTS.index("analysis")].request), early[RESULTS.index("analysis")])
-    changes = list(run(page, path, "one", values=quick(trust=True)))
-    maps = [change[RESULTS.index("maps")] for change in changes]
-    assert maps[0] == early[RESULTS.index("maps")]
-    assert 'class="trust"' in next(each for each in reversed(maps) if isinstance(each, str))
+    first = last(run(page, path, values=quick(trust=True)))["analysis"]
+    judged = judging(page, first)[-1]["analysis"]
+    second = list(run(page, path, values=quick(trust=True)))
+    assert len(second) == 1 and last(second)["analysis"].trust == judged.trust
+    assert "kept" in last(second)["answer"] and " s<" not in last(second)["answer"]
+    unjudged = last(run(page, path, values=quick(trust=False)))["analysis"]
+    assert not unjudged.trust and not unjudged.request.trust
 
 
 @pytest.mark.parametrize(
@@ -489,12 +554,15 @@ def test_redraw_asks_no_model(page, file, monkeypatch):
     assert page.figure_file(analysis, "row", "viridis", 0.3).endswith(".png")
 
 
-def test_a_sample_is_analysed_once_for_all_visitors(page, monkeypatch):
-    path = str(page.samples["tiny"]["one"])
-    first = last(run(page, path, "one"))
+def test_a_sample_is_analysed_once_for_all_visitors(page, monkeypatch, tmp_path):
+    path = page.samples["tiny"]["one"]
+    first = last(run(page, str(path)))
     monkeypatch.setattr(handlers_module, "analyse", lambda *args: pytest.fail("analysed again"))
-    second = last(run(page, path, "one", visitor=Visitor("zh-CN")))
-    assert first["analysis"] is second["analysis"] and "示例" in second["answer"]
+    again = tmp_path / "again.png"  # whoever uploads the sample itself
+    again.write_bytes(path.read_bytes())
+    second = last(run(page, str(again), visitor=Visitor("zh-CN")))
+    assert first["analysis"].predictions is second["analysis"].predictions and "示例" in second["answer"]
+    assert "sample=one" in second["query"]
 
 
 def test_a_visitors_picture_is_never_kept(page, file):
@@ -502,15 +570,80 @@ def test_a_visitors_picture_is_never_kept(page, file):
     assert not page._opened
 
 
+def test_nobody_sees_what_another_visitor_brought(page, tmp_path):
+    """Whatever the order of pictures, samples, visitors and ways in: the answer is of the picture that was sent, and
+    what is kept is of a sample."""
+    rng, sample = np.random.default_rng(0), page.samples["tiny"]["one"]
+    own = []
+    for number in range(3):
+        path = tmp_path / "one.png" if number == 2 else tmp_path / f"own{number}.png"  # one is called like the sample
+        path = path.with_name(f"{number}") / path.name
+        path.parent.mkdir()
+        paint(64, 48, 20 + number).save(path)
+        own.append(path)
+    fresh = {}
+    for turn in range(24):
+        path = [sample, *own][rng.integers(4)]
+        visitor = Visitor(sample=str(rng.choice(["one", "", "nowhere"])))  # what a client says does not matter
+        visitor.session_hash = str(rng.integers(3))
+        way = rng.choice(["button", "setting"])
+        given = (str(path), "each", "magma", None, *quick())
+        changes = page.run(visitor, *given) if way == "button" else page.run_if_quick(visitor, "", *given)
+        shown = last(changes)
+        found = shown["analysis"]
+        assert found.picture.tobytes() == images.load(path).tobytes(), turn
+        expected = fresh.setdefault(path, found.fused.probabilities)
+        np.testing.assert_allclose(found.fused.probabilities, expected, atol=1e-6)
+        assert ("sample=one" in shown["query"]) == (path == sample) == ("sample" in shown["answer"])
+        assert found.name == path.name
+        assert all(kept.picture.tobytes() == images.load(sample).tobytes() for kept in page._opened.values())
+
+
+def test_a_run_that_is_cancelled_leaves_one_whole_analysis(page, file, tmp_path):
+    """The old one before the new answer is there, whose picture is named; the new one without maps after it."""
+    path = tmp_path / "other.png"
+    paint(70, 50, 9).save(path)
+    before = last(run(page, file))["analysis"]
+    slow = values_of(Request("tiny", ("vit",), "mean", ("occlusion",)))
+    steps = run(page, str(path), values=slow, last=before)
+    next(steps)
+    page.cancel(Visitor())
+    shown = last(steps)
+    assert shown["analysis"] is None and shown["answer"] is None and "picture.png" in shown["status"]
+
+    steps, changes = run(page, str(path), values=slow, last=before), []
+    for change in steps:
+        changes.append(change)
+        if isinstance(change[RESULTS.index("answer")], str):
+            page.cancel(Visitor())
+    shown = last(changes)
+    found = shown["analysis"]
+    assert found.picture.tobytes() == images.load(path).tobytes() and found.maps == {} and found.unfinished is not None
+    assert "were not made" in shown["maps"] and "Cancelled" in shown["status"] and "still" not in shown["status"]
+    assert result.to_json(found)["maps"] == {} and result.figure(found)[:4] == b"\x89PNG"
+
+
+def test_settings_that_are_those_shown_change_nothing(page, file):
+    """Opening a list and leaving it sends its value again."""
+    analysis = last(run(page, file))["analysis"]
+    assert list(page.run_if_quick(Visitor(), "", file, "each", "magma", analysis, *quick())) == []
+    running = run(page, file, values=values_of(Request("tiny", ("vit",), "mean", ("occlusion",))), last=analysis)
+    next(running)
+    again = values_of(Request("tiny", ("vit",), "mean", ("occlusion",)))
+    assert list(page.run_if_quick(Visitor(), "", file, "each", "magma", analysis, *again)) == []
+    assert last(running)["analysis"].request.explanations == ("occlusion",)  # it was not ended
+
+
 def test_slow_settings_wait_for_the_button(page, file):
     analysis = last(run(page, file))["analysis"]
     heavy = values_of(Request("tiny", ("vit",), "mean", ("occlusion",), None, Options(patches=32)))
-    changes = list(page.run_if_quick(Visitor(), file, "", "each", "magma", analysis, *heavy))
+    changes = list(page.run_if_quick(Visitor(), "", file, "each", "magma", analysis, *heavy))
     shown = last(changes)
     assert len(changes) == 1 and re.search(r"about \d+ s", shown["analyse"]["value"])
     assert shown["analyse"]["value"] in shown["status"] and "stale" in shown["status"]
-    same = list(page.run_if_quick(Visitor(), file, "", "each", "magma", analysis, *quick()))
-    assert last(same)["analysis"] is not None
+    (back,) = page.run_if_quick(Visitor(), shown["status"], file, "each", "magma", analysis, *quick())
+    back = dict(zip(RESULTS, back, strict=True))
+    assert back["status"] == "" and back["analyse"]["value"] == "Analyse"
 
 
 def test_opening_follows_the_link(page):
@@ -780,7 +913,7 @@ def test_gradio_reads_no_picture(tmp_path, page):
 
 def test_default_catalogue_suggests_small_backbones_of_different_families():
     catalogue = default_catalogue()
-    assert catalogue.suggested("flowers") == ["vit", "hybrid", "resnet"]
+    assert catalogue.suggested("flowers") == ["dino", "hybrid", "lite"]
     rows = catalogue.get("imagenet", catalogue.suggested("imagenet"))
     assert len({row.family for row in rows}) == 3 and sum(row.bytes for row in rows) < 100e6
     assert len(catalogue.members("imagenet")) >= 14

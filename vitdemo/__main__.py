@@ -166,6 +166,7 @@ def _add_analyse(commands) -> None:
 def analyse(args: argparse.Namespace) -> None:
     """Predicts, fuses and explains, once everything asked for is known to be possible."""
     from vitdemo import images, pipeline, result
+    from vitdemo.elsewhere import elsewhere
     from vitdemo.explain import Options
 
     catalogue, models = host.catalogue(args), host.models(args)
@@ -195,10 +196,11 @@ def analyse(args: argparse.Namespace) -> None:
         _write(folder, result.files(analysis, image, *display))
         if args.report:
             _write(folder, iter([("report.html", _report(analysis, catalogue, Path(image).name, display).encode())]))
-        documents.append(result.to_json(analysis, image))
+        other = elsewhere(analysis.picture, analysis.request.collection, catalogue, models)
+        documents.append(result.to_json(analysis, image, other))
         if not args.json:
             print(f"{image} → {folder} ({analysis.device}, {analysis.seconds:.1f} s)")
-            print(_summary(analysis))
+            print(_summary(analysis, other))
     if args.json:
         print(result.dumps(documents if len(documents) > 1 else documents[0]))
 
@@ -241,18 +243,39 @@ def _write(folder: Path, files: Iterator[tuple[str, bytes]]) -> None:
         raise VitdemoError(f"{str(error.filename or folder)!r} cannot be written: {error.strerror}.") from None
 
 
-def _summary(analysis) -> str:
-    """What was said, by whom, with which weight; then where there is no map, and why."""
+def _known(analysis, other) -> list[str]:
+    """That these classes are all that these backbones know; nothing of ImageNet's own."""
+    from vitdemo.elsewhere import IMAGENET
+    from vitdemo.labels import first_name
+    from vitdemo.result import percent
+
+    if analysis.request.collection == IMAGENET:
+        return []
+    labels = analysis.labels
+    some = ", ".join(labels[:6]) + (", …" if len(labels) > 6 else "")
+    says = (
+        f"; ImageNet ({other.backbone}) says: {first_name(other.label)} {percent(other.probability)}" if other else ""
+    )
+    return [f"these backbones know {len(labels)} classes and nothing else ({some}){says}"]
+
+
+def _summary(analysis, other=None) -> str:
+    """What was said, by whom, with which weight, and that nothing else is known; then where there is no map, and why.
+
+    Args:
+        other: what another collection says (`elsewhere.Elsewhere`), if it was asked.
+    """
     from vitdemo.pipeline import FUSED
     from vitdemo.result import percent
     from vitdemo.types import NotOffered
 
     (first, p) = analysis.top(1)[0]
-    rows = [[FUSED, first, percent(p), f"{analysis.request.fusion}, agreement {percent(analysis.fused.agreement)}"]]
+    how = f"{analysis.request.fusion}, probabilities {percent(analysis.fused.agreement)} alike"
+    rows = [[FUSED, first, percent(p), how]]
     for row, weight in zip(analysis.backbones, analysis.fused.weights, strict=True):
         first, p = analysis.top(1, row.name)[0]
         rows.append([row.name, first, percent(p), f"weight {weight:.2f}"])
-    lines = [table(rows)]
+    lines = [table(rows), *_known(analysis, other), *(f"left out: {sentence}" for sentence in analysis.broken.values())]
     if analysis.request.explanations:
         lines.append(f"maps for {analysis.labels[analysis.target]}: {', '.join(analysis.request.explanations)}")
     for subject, each in analysis.maps.items():
@@ -426,6 +449,8 @@ def evaluate(args: argparse.Namespace) -> None:
             groups,
         )
     tell([*(unread if args.fit is not None else ()), *result.broken])
+    for sentence in result.silent.values():
+        print(f"Left out: {sentence}", file=sys.stderr)
     if result.empty:
         print(f"No pictures of {', '.join(result.empty)}: the figures say nothing of them.", file=sys.stderr)
     document = measure.to_json(result, shlex.join(["python", "-m", "vitdemo", *args.words]))

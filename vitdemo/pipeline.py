@@ -19,7 +19,7 @@ from vitdemo.fusion import FUSIONS, FusedModel, evidence_of, fuse, pairwise_dive
 from vitdemo.labels import synonyms
 from vitdemo.listing import DEFAULT_EXPLANATIONS
 from vitdemo.models import Model, Models, labels_of
-from vitdemo.predict import predict
+from vitdemo.predict import is_finite, not_finite, predict
 from vitdemo.types import Fused, Heat, NotOffered, Prediction
 
 
@@ -84,6 +84,15 @@ class Analysis:
     seconds: float  # until the maps were there: what judges them afterwards is not counted
     trust: Mapping[str, Mapping[str, Trust]] = field(default_factory=dict)  # of each map there is, where it was asked
     against: int | None = None  # the class that the target is compared with
+    name: str = ""  # what the picture is called: a file's name, never a path
+    forward: float = 0.0  # seconds that one pass of all backbones took
+    broken: Mapping[str, str] = field(default_factory=dict)  # backbones that gave no finite answer, and the sentence
+    unfinished: Request | None = None  # what was asked for, where the work ended before the maps were there
+
+    @property
+    def asked(self) -> Request:
+        """What was asked for, whether or not it was finished."""
+        return self.unfinished or self.request
 
     def probabilities(self, name: str = FUSED) -> np.ndarray:
         """(K,) of the fused model or of one backbone."""
@@ -165,10 +174,13 @@ def analyse(
     rows = check(request, catalogue)
     report(Progress("loading", 0.0))
     with models.use(rows, lambda name, done, total: report(_fetching(name, done, total))) as loaded:
-        seen = []
+        seen, forward = [], 0.0
         for index, model in enumerate(loaded):
             report(Progress("loading", 0.1 * index / len(loaded), subject=model.backbone.name))
-            seen.append(look(model, model.pixels([picture]), request))
+            pixels, started = model.pixels([picture]), time.perf_counter()
+            seen.append(look(model, pixels, request))
+            forward += time.perf_counter() - started
+        loaded, seen, broken = sound(loaded, seen)
         predictions = tuple(prediction for prediction, _, _ in seen)
         probabilities = np.stack([prediction.probabilities for prediction in predictions])  # (M, 1, K)
         fused = fused_of(loaded, seen, request.fusion)
@@ -177,7 +189,7 @@ def analyse(
         analysis = Analysis(
             request=request,
             picture=picture,
-            backbones=tuple(rows),
+            backbones=tuple(model.backbone for model in loaded),
             labels=labels,
             predictions=predictions,
             fused=fused,
@@ -187,6 +199,8 @@ def analyse(
             device=str(models.device),
             seconds=time.perf_counter() - began,
             against=against,
+            forward=forward,
+            broken=broken,
         )
         report(Progress("predicted", 0.1, analysis))
         subjects = subjects_of(loaded, seen, picture, request.fusion, fused.weights, target, against)
@@ -195,6 +209,44 @@ def analyse(
             return analysis
         report(Progress("explained", 0.5, analysis))
         return replace(analysis, trust=_judge_all(analysis, subjects, (masks or {}).get(labels[target]), report))
+
+
+def sound(models: Sequence[Model], looks: Sequence["Look"]) -> tuple[list[Model], list["Look"], dict[str, str]]:
+    """The backbones that gave an answer, with their looks; and for each of the others the sentence why it has no say.
+
+    Raises:
+        VitdemoError: none gave one.
+    """
+    good = [is_finite(prediction) for prediction, *_ in looks]
+    names = [model.backbone.name for model in models]
+    broken = {name: not_finite(name) for name, fine in zip(names, good, strict=True) if not fine}
+    if not any(good):
+        raise VitdemoError(" ".join(broken.values()))
+    kept = [pair for pair, fine in zip(zip(models, looks, strict=True), good, strict=True) if fine]
+    return [model for model, _ in kept], [seen for _, seen in kept], broken
+
+
+def judge(
+    analysis: Analysis,
+    models: Models,
+    report: Callable[[Progress], None] = lambda progress: None,
+    masks: Mapping[str, np.ndarray] | None = None,
+) -> Analysis:
+    """The analysis with every map of it judged, as `analyse` judges them where `Request.trust` asks for it.
+
+    Args:
+        analysis: with its picture and maps.
+        models: the loaded backbones.
+        report: called before every forward pass; whatever it raises stops the work and leaves nothing behind.
+        masks: as for `analyse`.
+    """
+    request = replace(analysis.request, trust=True)
+    with models.use(analysis.backbones, lambda name, done, total: report(_fetching(name, done, total))) as loaded:
+        seen = [look(model, model.pixels([analysis.picture]), request) for model in loaded]
+        weights, classes = analysis.fused.weights, (analysis.target, analysis.against)
+        subjects = subjects_of(loaded, seen, analysis.picture, request.fusion, weights, *classes)
+        mask = (masks or {}).get(analysis.labels[analysis.target])
+        return replace(analysis, request=request, trust=_judge_all(analysis, subjects, mask, report))
 
 
 def check(request: Request, catalogue: Catalogue) -> list[Backbone]:

@@ -29,5 +29,16 @@ def predict(model: Model, pixels: torch.Tensor, stages: bool = False) -> Predict
     return Prediction(_array(logits), _array(probabilities), _array(features), *map(_array, maps))
 
 
+def is_finite(prediction: Prediction) -> bool:
+    """Whether every number that a fusion may read is one: a diverged training leaves NaN, an overflow infinity."""
+    arrays = (prediction.logits, prediction.features, prediction.stages)
+    return all(array is None or bool(np.isfinite(array).all()) for array in arrays)
+
+
+def not_finite(name: str) -> str:
+    """Why a backbone has no say, as a sentence."""
+    return f"{name} gives numbers that are not finite here, which are no answer: its weights may be damaged."
+
+
 def _array(tensor: torch.Tensor) -> np.ndarray:
     return tensor.cpu().numpy()

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from vitdemo import draw
+from vitdemo.elsewhere import Elsewhere
 from vitdemo.errors import VitdemoError
 from vitdemo.explain import EXPLANATIONS
 from vitdemo.labels import first_name
@@ -27,17 +28,18 @@ VERSION = 1  # of the JSON; goes up when a key changes its meaning or goes away
 PACKAGES = ("torch", "timm", "captum")
 
 
-def to_json(analysis: Analysis, name: str = "") -> dict:
+def to_json(analysis: Analysis, name: str = "", other: Elsewhere | None = None) -> dict:
     """Everything about an analysis but the maps themselves. Strictly valid JSON: what is not finite is null.
 
     Args:
         analysis: of one picture.
-        name: what the picture is called.
+        name: what the picture is called, or its path; the analysis's own unless given.
+        other: what another collection says of the picture, if it was asked.
     """
-    names = [row.name for row in analysis.backbones]
+    names, (width, height) = [row.name for row in analysis.backbones], analysis.picture.size
     return {
         "version": VERSION,
-        "picture": {"name": name, "width": analysis.picture.width, "height": analysis.picture.height},
+        "picture": {"name": Path(name or analysis.name).name, "width": width, "height": height},
         "fused": {
             "top": analysis.top(1)[0][0],
             "top5": [{"label": label, "probability": p} for label, p in analysis.top(5)],
@@ -51,6 +53,8 @@ def to_json(analysis: Analysis, name: str = "") -> dict:
             }
             for row, weight in zip(analysis.backbones, analysis.fused.weights, strict=True)
         },
+        "elsewhere": None if other is None else asdict(other),
+        "broken": dict(analysis.broken),
         "agreement": analysis.fused.agreement,
         "divergence": {  # Jensen-Shannon, in bits
             f"{a}/{b}": float(analysis.divergence[i, j])

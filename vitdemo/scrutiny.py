@@ -65,7 +65,7 @@ def scrutinise(
     """
     heat = analysis.maps.get(name, {}).get(method, NotOffered("it was not asked for"))
     if isinstance(heat, NotOffered):
-        raise NotOfferedError(f"There is no {method} of {name}: {heat.reason}.")
+        raise NotOfferedError(f"There is no {method} of {name}: {heat.reason.rstrip('.')}.")
     rows = [row for row in analysis.backbones if name in (FUSED, row.name)]
     options = analysis.request.options
     settings = Settings(batch=options.batch, seed=options.seed)

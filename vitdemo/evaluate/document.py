@@ -35,6 +35,7 @@ def to_json(table: Table, command: str = "") -> dict:
             {"picture": f"{one.path.parent.name}/{one.path.name}", "reason": one.reason} for one in table.broken
         ],
         "empty": document["empty"],
+        "silent": document["silent"],
         "command": command,
         **{key: document[key] for key in ("device", "threads", "batch")},
         "bootstrap": {"resamples": RESAMPLES, "seed": SEED, "level": LEVEL},

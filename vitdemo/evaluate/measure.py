@@ -31,7 +31,7 @@ from vitdemo.evaluate.pictures import batches, list_pictures, measured_folder, t
 from vitdemo.folders import Broken
 from vitdemo.fusion import FUSIONS, evidence_of, fuse, records
 from vitdemo.models import Model, Models, labels_of
-from vitdemo.predict import predict
+from vitdemo.predict import is_finite, not_finite, predict
 from vitdemo.stages import has_stages
 from vitdemo.types import Evidence, Prediction
 
@@ -87,6 +87,7 @@ class Table:
     split: str
     pictures: int  # that could be read
     broken: tuple[Broken, ...]  # that could not
+    silent: Mapping[str, str]  # backbones that are left out, since their numbers are not finite, and the sentence
     empty: tuple[str, ...]  # classes without a picture
     labels: tuple[str, ...]
     device: str
@@ -146,6 +147,12 @@ def evaluate(
     found, broken = thinned(there, limit), []
     with models.use(rows) as loaded:
         said, targets = opinions(loaded, found, batch, report, stages, broken)
+        silent = {name: not_finite(name) for name, each in said.items() if not is_finite(each)}
+        if len(silent) == len(rows):
+            raise VitdemoError(" ".join(silent.values()))
+        rows = [row for row in rows if row.name not in silent]
+        loaded = [model for model in loaded if model.backbone.name not in silent]
+        said = {name: each for name, each in said.items() if name not in silent}
         singles, right = _singles(loaded, said, targets, rounds)
     setting = _Setting(rows, singles, said, targets, right, best_single(rows), rounds)
     opened = {
@@ -158,6 +165,7 @@ def evaluate(
         split=folder.resolve().name,
         pictures=len(targets),
         broken=tuple(broken),
+        silent=silent,
         empty=tuple(label for index, label in enumerate(labels) if index not in {target for _, target in there}),
         labels=tuple(labels),
         device=str(models.device),

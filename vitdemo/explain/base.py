@@ -200,6 +200,19 @@ def explain(
         members: this method's maps of the subject's backbones, with the same options, if they are there already: where
             the method and the fusion are both linear, their weighted sum is the fused map, and no pass is needed.
     """
+    heat = _explain(name, subject, options, tick, members)
+    if isinstance(heat, Heat) and not np.isfinite(heat.values).all():
+        return NotOffered("the numbers of this map are not finite")
+    return heat
+
+
+def _explain(
+    name: str,
+    subject: Subject,
+    options: Options,
+    tick: Tick,
+    members: Sequence[Heat | NotOffered] | None,
+) -> Heat | NotOffered:
     explanation = EXPLANATIONS.get(name)
     if subject.against is not None and not explanation.class_specific:
         return NotOffered(f"{explanation.title.lower()} is the same for every class, so it cannot compare two of them")

@@ -15,6 +15,10 @@ def build(shared: Shared) -> dict[str, gr.components.Component]:
     """The controls that a run reads or changes, by name."""
     say, handlers = shared.say, shared.handlers
     answer = gr.HTML(elem_id="answer")
+    with gr.Row(elem_id="elsewhere-row"):
+        other = gr.HTML(elem_id="elsewhere")
+        ask = gr.Button(say("elsewhere.go"), size="sm", visible=False, elem_id="ask-imagenet")
+    shared.done.change(handlers.elsewhere, shared.analysis, [other, ask], **QUIET)
     with gr.Row(elem_id="controls"):
         classes = {
             name: gr.Dropdown(
@@ -43,6 +47,10 @@ def build(shared: Shared) -> dict[str, gr.components.Component]:
             info=say("colours.info"),
             elem_id="colours",
         )
+    with gr.Row(elem_id="judging-row"):
+        judging = gr.HTML(elem_id="judging")
+        judge = gr.Button(say("judge"), size="sm", visible=False, elem_id="judge")
+        stop = gr.Button(say("judge.stop"), size="sm", visible=False, elem_id="stop-judging")
     maps = gr.HTML(elem_id="maps")
     with gr.Row(elem_id="downloads"):
         names = ("figure", "raw", "json", "report", "report_image", "script")
@@ -72,4 +80,14 @@ def build(shared: Shared) -> dict[str, gr.components.Component]:
     shared.done.change(lambda: gr.update(visible=False), None, lines, **QUIET)  # they are those of the one before
     shown = takes["script"].click(handlers.script_text, shared.analysis, lines, **QUIET)
     shown.then(None, lines, None, js="(text) => vitdemo.copyText(text)")
-    return {"answer": answer, **classes, "maps": maps, "scale": scale, "colours": colours, "opacity": opacity}
+    judged = {"judging": judging, "judge": judge, "stop_judging": stop}
+    return {
+        "answer": answer,
+        "ask": ask,
+        **classes,
+        **judged,
+        "maps": maps,
+        "scale": scale,
+        "colours": colours,
+        "opacity": opacity,
+    }

@@ -85,7 +85,8 @@ class Api:
         wanted = replace(self._request(collection, backbones, fusion, methods, target, against, options), trust=trust)
         done = self._analysed(picture, wanted)
         figure = write_file(done, "png", result.figure(done))
-        return result.to_json(done, Path(picture).name), figure, write_file(done, "npz", result.save_maps(done))
+        told = result.to_json(done, Path(picture).name, self.handlers.other(done))
+        return told, figure, write_file(done, "npz", result.save_maps(done))
 
     def predict(
         self, picture: str, collection: str = "flowers", backbones: list[str] | None = None, fusion: str = "mean"
@@ -102,7 +103,7 @@ class Api:
             The fused prediction, each backbone's own with its weight, and how much they agree.
         """
         done = self._analysed(picture, self._request(collection, backbones, fusion))
-        return result.to_json(done, Path(picture).name)
+        return result.to_json(done, Path(picture).name, self.handlers.other(done))
 
     def explain(
         self,
@@ -138,7 +139,7 @@ class Api:
         done = self._analysed(picture, wanted)
         heat = done.maps[subject][method]
         if isinstance(heat, NotOffered):
-            raise NotOfferedError(f"No {method} of {subject}: {heat.reason}.")
+            raise NotOfferedError(f"No {method} of {subject}: {heat.reason.rstrip('.')}.")
         entry = EXPLANATIONS.get(method)
         drawing = draw.single(done.picture, heat, draw.limits([heat]), f"{entry.title} of {subject}")
         about = result.to_json(done, Path(picture).name)

@@ -5,9 +5,9 @@ samples that come with the program, which are nobody's pictures.
 """
 
 import json
+import math
 import secrets
 import tempfile
-import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -15,29 +15,36 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import gradio as gr
-from PIL import Image
 
-from vitdemo import images, result
+from vitdemo import result
 from vitdemo.backbones import FUSED, Backbone, Catalogue, default_catalogue
+from vitdemo.elsewhere import IMAGENET, Elsewhere, elsewhere
 from vitdemo.errors import Cancelled, VitdemoError
 from vitdemo.explain import EXPLANATIONS
+from vitdemo.faithfulness import Settings, passes
 from vitdemo.fusion import FUSIONS, evidence_of
 from vitdemo.labels import first_name
 from vitdemo.models import Models, is_here, labels_of
-from vitdemo.pipeline import Analysis, Progress, Request, analyse, check, opening
+from vitdemo.pipeline import Analysis, Progress, Request, analyse, check, judge, opening
+from vitdemo.prepared import Prepared, key_of
 from vitdemo.samples import FOLDER
 from vitdemo.script import script
 from vitdemo.scrutiny import Scrutiny, scrutinise
 from vitdemo.spaces import Entrance, lends
+from vitdemo.types import Heat
 from vitdemo.ui import permalink, pictures, render, report, trust
 from vitdemo.ui.fields import controls, fusions, request_of, values_of
+from vitdemo.ui.session import Known, Samples
 from vitdemo.ui.text import Say
 from vitdemo.ui.visitor import language, say_to
-from vitdemo.ui.work import Runs, sentence_of
+from vitdemo.ui.work import Gate, Runs, sentence_of
 
 # What a run changes on the page, in order.
 RESULTS = ("status", "answer", "maps", "analysis", "analyse", "query", "done")
-ANALYSIS, SCRUTINY = "analysis", "scrutiny"  # what a visitor's running work may be for
+JUDGED = ("judging", "judge", "stop_judging", "maps", "analysis")  # and what judging the maps changes
+ANALYSIS, JUDGING, SCRUTINY = "analysis", "judging", "scrutiny"  # what a visitor's running work may be for
+DRAWING = "working drawing"  # kind of a status above an answer that is new already
+PATIENT = 5.0  # seconds; judging that takes longer is offered by a button
 NOTHING = {"target": "target.top", "against": "against.none"}  # lists of classes, and what choosing none is called
 QUICK = 2.0  # seconds; a changed setting that takes longer waits for the button
 KEPT_SAMPLES = 16  # analyses of samples that are kept for the next visitor
@@ -51,6 +58,18 @@ def changes(**given) -> list:
 def scrutinised(models: Models, report, analysis: Analysis, name: str, method: str) -> Scrutiny:
     """`scrutiny.scrutinise`, as work for an `Entrance`."""
     return scrutinise(analysis, name, method, models, report)
+
+
+def judged(models: Models, report, analysis: Analysis, masks) -> Analysis:
+    """`pipeline.judge`, as work for an `Entrance`."""
+    return judge(analysis, models, report, masks)
+
+
+def judged_changes(line: str, offer: str | bool, stop: bool, **given) -> list:
+    """What judging changes on the page, in the order of `JUDGED`."""
+    button = gr.update(visible=bool(offer), **({"value": offer} if isinstance(offer, str) else {}))
+    made = {"judging": line, "judge": button, "stop_judging": gr.update(visible=stop), **given}
+    return [made.get(name, gr.skip()) for name in JUDGED]
 
 
 def analysed(models: Models, report, picture, wanted: Request, catalogue: Catalogue, masks=None) -> Analysis:
@@ -72,12 +91,14 @@ class Handlers:
         self.models = models
         self.samples = samples
         self.entrance = Entrance(models)  # to whatever computes
-        self._gate = threading.Semaphore(1)  # one analysis at a time computes; the others wait their turn
+        self.known = Samples(samples)
+        self._gate = Gate()  # one analysis at a time computes; the others wait their turn
         self._runs = Runs(self._gate)
-        self._opened: OrderedDict[tuple[str, Request], Analysis] = OrderedDict()
+        self._opened: OrderedDict[str, Analysis] = OrderedDict()  # by `prepared.key_of`
+        self._prepared = Prepared()
 
     @property
-    def gate(self) -> threading.Semaphore:
+    def gate(self) -> Gate:
         """Held by whoever computes: one at a time, so that nobody's work slows another's."""
         return self._gate
 
@@ -104,7 +125,7 @@ class Handlers:
         return [(str(path), name) for name, path in self.samples.get(collection, {}).items()]
 
     def open(self, request: gr.Request) -> list:
-        """Settings, sample and picture that the link asks for: [*settings, hint, gallery, sample, picture, status]."""
+        """Settings and picture that the link asks for: [*settings, hint, gallery, picture, status]."""
         say = say_to(request)
         known = {name for each in self.samples.values() for name in each}
         wanted, sample, ignored = permalink.from_query(
@@ -118,11 +139,13 @@ class Handlers:
         for name in NOTHING:
             values[name] = self._class(name, wanted.collection, getattr(wanted, name) or "", say)
         told = say("link_ignored", what=", ".join(ignored)) if ignored else ""
+        if request.query_params.get("own"):
+            told = f"{told} {say('link_own')}".strip()
         if told:
             gr.Warning(told)  # the status below the title soon speaks of the analysis
         gallery = gr.update(value=self.gallery(wanted.collection))
         picture = str(own[sample]) if sample else None
-        return [*values.values(), hint, gallery, sample, picture, render.notice(told)]
+        return [*values.values(), hint, gallery, picture, render.notice(told)]
 
     def pick_collection(self, collection: str, fusion: str, request: gr.Request) -> list:
         """What another collection offers: [backbones, target, against, gallery, fusion, hint]."""
@@ -163,86 +186,162 @@ class Handlers:
     def _class(self, name: str, collection: str, chosen: str, say: Say) -> dict:
         return gr.update(choices=self.ranked(collection, NOTHING[name], say), value=chosen)
 
-    def masks(self, collection: str, sample: str) -> dict:
-        """Where the objects of a sample are, by class, as far as that is known."""
-        path = self.samples.get(collection, {}).get(sample)
-        return pictures.masks(path) if path else {}
-
-    def pick_sample(self, collection: str, event: gr.SelectData) -> list:
-        """[sample's name, its picture]."""
-        name, path = list(self.samples[collection].items())[event.index]
-        return [name, str(path)]
+    def pick_sample(self, collection: str, event: gr.SelectData) -> str:
+        """The sample's picture."""
+        return str(list(self.samples[collection].values())[event.index])
 
     # The analysis
 
     def warm(self) -> None:
-        """Analyses the sample that the page opens with, so that the first visitor finds it done."""
+        """Loads what the page opens with, so that the first visitor need not wait for it; nobody waits for this."""
         if lends():  # a GPU is lent to visitors alone
             return
-        wanted = self.start()
-        for name, path in list(self.samples.get(wanted.collection, {}).items())[:1]:
-            key, masks = (name, wanted), self.masks(wanted.collection, name)
+        start = self.start()
+        with self.models.use(self.catalogue.get(start.collection, start.backbones)):
+            pass
 
-            def remember(now: Progress, key=key) -> None:
-                if now.stage == "explained":
-                    self._remember(key, now.analysis)
-
-            with self._gate:
-                self._remember(key, analyse(images.load(path), wanted, self.catalogue, self.models, remember, masks))
-
-    def run(self, request: gr.Request, picture, sample, scale, colours, last, *values) -> Iterator[list]:
-        """Analyses and shows; what was there before stays until there is something new."""
-        say, spoken = say_to(request), language(request)
+    def run(self, request: gr.Request, picture, scale, colours, last, *values) -> Iterator[list]:
+        """Analyses and shows. What was there before stays whole until the new answer is there; from then on everything
+        is of the new picture, with its maps missing until they are made."""
+        say, spoken, visitor = say_to(request), language(request), request.session_hash
         self._stop(request)
         if picture is None:
             yield changes(status=render.notice(say("no_picture")))
             return
-        known = None
+        shown, known = last, None
         try:
             wanted, rows = self._wanted(values)
-            key = (sample, wanted)
-            known = self._opened.get(key) if sample else None
-            if known:
-                yield self._shown(known, sample, scale, colours, say, spoken)
-            if _whole(known):
+            known = self.known.know(picture, wanted.collection)
+            if kept := self._kept(known, rows, wanted):
+                yield self._shown(*kept, known, wanted, scale, colours, say, spoken)
                 return
+            plain = replace(wanted, trust=False)  # maps are judged when they are there
 
             def work(report):
-                if sample and _whole(self._opened.get(key)):  # another visitor has just had it analysed
-                    return self._opened[key]
-                loaded, masks = images.load(picture), self.masks(wanted.collection, sample) if wanted.trust else None
-                return self.entrance(analysed, loaded, wanted, self.catalogue, masks, rows=rows, report=report)
+                return self.entrance(analysed, known.picture, plain, self.catalogue, rows=rows, report=report)
 
-            for now in self._runs.watch(request.session_hash, ANALYSIS, work):
+            for now in self._runs.watch(visitor, ANALYSIS, work, plain):
                 if not isinstance(now, Progress):
-                    self._remember(key, now)
-                    yield self._shown(now, sample, scale, colours, say, spoken, news=not known)
-                elif now.stage == "explained":
-                    known = now.analysis
-                    yield self._shown(known, sample, scale, colours, say, spoken, render.working(now, say))
+                    shown = replace(now, name=known.name)
+                    self._remember(known, rows, shown)
+                    yield self._shown(shown, "", known, wanted, scale, colours, say, spoken)
+                elif now.analysis is not None:
+                    request_so_far = replace(plain, explanations=())
+                    shown = replace(now.analysis, name=known.name, request=request_so_far, unfinished=plain)
+                    working = render.working(now, say, kind=DRAWING)
+                    yield self._shown(shown, "", known, wanted, scale, colours, say, spoken, working)
                 else:
-                    answer = self._answer(now.analysis, sample, say) if now.analysis else gr.skip()
-                    yield changes(status=render.working(now, say), answer=answer)
+                    besides = _still(last, known, say) if shown is last else ""
+                    yield changes(status=render.working(now, say, besides, "working" if shown is last else DRAWING))
         except Exception as error:
             text, kind = sentence_of(error, say, spoken)
-            if not kind and last and not known and not (last.request == wanted and _same(last.picture, picture)):
-                kind = "stale"  # what is still there answers another question
-            yield changes(status=render.notice(text, kind))
+            if shown is not last:
+                maps = render.maps(shown, say, spoken, self.colours(shown), scale, colours)
+                yield changes(status=render.notice(text, kind), maps=maps)
+            else:
+                besides = _still(last, known, say)
+                yield changes(status=render.notice(f"{text} {besides}".strip(), kind or ("stale" if besides else "")))
 
-    def run_if_quick(self, request: gr.Request, picture, sample, scale, colours, last, *values):
-        """Runs at once what takes no time to speak of; otherwise the button says how long it will take."""
+    def run_if_quick(self, request: gr.Request, status, picture, scale, colours, last, *values):
+        """Runs at once what takes no time to speak of; otherwise the button says how long it will take. Settings that
+        are those of what is shown, or of what is being computed, change nothing."""
         try:
             wanted, rows = self._wanted(values)
         except VitdemoError as error:
             yield changes(status=render.notice(*sentence_of(error, say_to(request), language(request))))
             return
-        label = self._button(wanted, rows, last, say_to(request))
-        if label and not (sample and (sample, wanted) in self._opened):
+        say, plain = say_to(request), replace(wanted, trust=False)
+        running = self._runs.about(request.session_hash, ANALYSIS)
+        if running == plain:
+            return
+        if running is None and last is not None and replace(last.asked, trust=False) == plain:
+            if "stale" in (status or ""):  # they were others for a while
+                yield changes(status="", analyse=gr.update(value=say("analyse")))
+            return
+        label = self._button(wanted, rows, last, say)
+        if label and not self._is_kept(picture, rows, wanted):
             self._stop(request)
-            stale = render.notice(say_to(request)("stale", button=label), "stale")
+            stale = render.notice(say("stale", button=label), "stale")
             yield changes(status=stale if last else gr.skip(), analyse=gr.update(value=label))
         else:
-            yield from self.run(request, picture, sample, scale, colours, last, *values)
+            yield from self.run(request, picture, scale, colours, last, *values)
+
+    def judge(self, request: gr.Request, last: Analysis | None, wanted: bool, scale, colours) -> Iterator[list]:
+        """Judges the maps that are shown, if that is wanted and takes a few seconds; else a button offers it."""
+        yield from self._judge(request, last, wanted, scale, colours, PATIENT)
+
+    def judge_now(self, request: gr.Request, last: Analysis | None, scale, colours) -> Iterator[list]:
+        """Judges the maps that are shown, however long it takes."""
+        yield from self._judge(request, last, True, scale, colours, math.inf)
+
+    def _judge(self, request: gr.Request, last, wanted: bool, scale, colours, patience: float) -> Iterator[list]:
+        say, spoken, visitor = say_to(request), language(request), request.session_hash
+        self._runs.stop(visitor, JUDGING)
+        if last is None or last.trust or not (wanted and _has_maps(last)):
+            yield judged_changes("", offer=False, stop=False)
+            return
+        seconds = last.forward * _judging(last)
+        label = say("judge_about", seconds=f"{seconds:.0f}")
+        if seconds > patience:
+            yield judged_changes(render.line(say("judge.offer")), offer=label, stop=False)
+            return
+        sample = self.known.sample_of(last.picture, last.request.collection)
+        masks = pictures.masks(self.samples[last.request.collection][sample]) if sample else {}
+        rows = list(last.backbones)
+
+        def work(report):
+            return self.entrance(judged, last, masks, rows=rows, report=report)
+
+        try:
+            for now in self._runs.watch(visitor, JUDGING, work, last, patient=True):
+                if isinstance(now, Progress):
+                    yield judged_changes(render.judging(now, say), offer=False, stop=True)
+                elif self._runs.about(visitor, JUDGING) is last:  # and nothing else has been asked for since
+                    if sample:
+                        self._keep(key_of(now.picture, rows, now.request), now)
+                    maps = render.maps(now, say, spoken, self.colours(now), scale, colours)
+                    yield judged_changes("", offer=False, stop=False, maps=maps, analysis=now)
+        except Exception as error:
+            text, kind = sentence_of(error, say, spoken)
+            told = render.notice(text, kind) if kind else render.line(say("judge.stopped"))
+            yield judged_changes(told, offer=label, stop=False)
+
+    def stop_judging(self, request: gr.Request) -> None:
+        """Ends the judging, which says so itself."""
+        self._runs.stop(request.session_hash, JUDGING)
+
+    # What is kept for all visitors: analyses of samples
+
+    def _kept(self, known: Known, rows: Sequence[Backbone], wanted: Request) -> tuple[Analysis, str] | None:
+        """What is there of exactly this, and where it comes from: "prepared" or "kept"."""
+        if not known.sample:
+            return None
+        for request in (replace(wanted, trust=True), replace(wanted, trust=False)):
+            key = key_of(known.picture, rows, request)
+            found, whence = self._opened.get(key), "kept"
+            if found is None:
+                found, whence = self._prepared.find(known.picture, rows, request), "prepared"
+            if found is not None:
+                trust = found.trust if wanted.trust else {}
+                request = replace(request, trust=bool(trust))
+                return replace(found, name=known.name, trust=trust, request=request), whence
+        return None
+
+    def _is_kept(self, picture: str | None, rows: Sequence[Backbone], wanted: Request) -> bool:
+        try:
+            known = None if picture is None else self.known.know(picture, wanted.collection)
+            return known is not None and self._kept(known, rows, wanted) is not None
+        except VitdemoError:  # no picture: a run will say so
+            return False
+
+    def _remember(self, known: Known, rows: Sequence[Backbone], analysis: Analysis) -> None:
+        if known.sample:
+            self._keep(key_of(known.picture, rows, analysis.request), analysis)
+
+    def _keep(self, key: str, analysis: Analysis) -> None:
+        self._opened[key] = analysis
+        while len(self._opened) > KEPT_SAMPLES:
+            self._opened.popitem(last=False)
 
     def _button(self, wanted: Request, rows: list[Backbone], last: Analysis | None, say: Say) -> str:
         """What the button says where the work should not begin by itself, or nothing."""
@@ -263,15 +362,6 @@ class Handlers:
         wanted = replace(given, backbones=tuple(names), explanations=tuple(methods))
         return wanted, self.catalogue.get(wanted.collection, names)
 
-    def _remember(self, key: tuple[str, Request], analysis: Analysis) -> None:
-        if key[0]:
-            self._opened[key] = analysis
-            while len(self._opened) > KEPT_SAMPLES:
-                self._opened.popitem(last=False)
-
-    def _answer(self, analysis: Analysis, sample: str, say: Say) -> str:
-        return render.answer(analysis, say, self.colours(analysis), sample)
-
     def colours(self, analysis: Analysis) -> dict[str, str]:
         """Each backbone's colour, the same everywhere on the page."""
         return render.colours_of(self.names(analysis.request.collection))
@@ -279,24 +369,38 @@ class Handlers:
     def _shown(
         self,
         analysis: Analysis,
-        sample: str,
+        whence: str,
+        known: Known,
+        wanted: Request,
         scale: str,
         colours: str,
         say: Say,
         spoken: str,
         status: str = "",
-        news: bool = True,
     ) -> list:
-        """An analysis on the page. It is news to the other tabs unless its maps alone have been judged since."""
+        """An analysis on the page, whole: its answer, its maps or that they are missing, what tabs and files get."""
         return changes(
             status=status,
-            answer=self._answer(analysis, sample, say),
-            maps=render.maps(analysis, say, spoken, self.colours(analysis), scale, colours),
+            answer=render.answer(analysis, say, self.colours(analysis), bool(known.sample), whence, spoken),
+            maps=render.maps(analysis, say, spoken, self.colours(analysis), scale, colours, coming=bool(status)),
             analysis=analysis,
             analyse=gr.update(value=say("analyse")),
-            query=permalink.to_query(analysis.request, sample),
-            done=secrets.token_hex(4) if news else gr.skip(),
+            query=permalink.to_query(wanted, known.sample),
+            done=secrets.token_hex(4),
         )
+
+    def elsewhere(self, analysis: Analysis | None, request: gr.Request) -> list:
+        """That these classes are all that these backbones know, what ImageNet says, and the button that leads there:
+        [line, button]."""
+        if analysis is None or analysis.request.collection == IMAGENET:
+            return ["", gr.update(visible=False)]
+        there = IMAGENET in self.catalogue.collections()
+        return [render.elsewhere(analysis, self.other(analysis), say_to(request)), gr.update(visible=there)]
+
+    def other(self, analysis: Analysis) -> Elsewhere | None:
+        """What ImageNet says of the picture."""
+        with self._gate:
+            return elsewhere(analysis.picture, analysis.request.collection, self.catalogue, self.models)
 
     def scrutinise(self, request: gr.Request, asked: str, analysis: Analysis | None) -> Iterator[str]:
         """What the checks of one map find, as HTML: how far they are, then the figures.
@@ -331,7 +435,8 @@ class Handlers:
         self._stop(request)
 
     def _stop(self, request: gr.Request) -> bool:
-        """Cancels the session's analysis, and says whether there was one going on."""
+        """Cancels the session's analysis, and the judging of the one before; says whether there was one going on."""
+        self._runs.stop(request.session_hash, JUDGING)
         return self._runs.stop(request.session_hash, ANALYSIS)
 
     def redraw(self, analysis: Analysis | None, scale: str, colours: str, request: gr.Request):
@@ -372,8 +477,7 @@ class Handlers:
 
     def _report(self, analysis: Analysis, spoken: str, scale: str, colours: str, opacity: float, request: gr.Request):
         now = datetime.now(UTC)
-        name = self._sample_of(analysis, request)
-        return report.compose(analysis, spoken, self.colours(analysis), now, scale, colours, opacity, name)
+        return report.compose(analysis, spoken, self.colours(analysis), now, scale, colours, opacity, analysis.name)
 
     def script_text(self, analysis: Analysis | None, request: gr.Request):
         """The analysis as lines of Python, shown where they can be copied."""
@@ -381,29 +485,34 @@ class Handlers:
             return gr.skip()
         known = {(row.collection, row.name) for row in default_catalogue()}
         added = tuple(row.name for row in analysis.backbones if (row.collection, row.name) not in known)
-        sample = self._sample_of(analysis, request)
+        sample = self._sample_file(analysis)
         own = sample if (FOLDER / sample).is_file() else ""
         return gr.update(value=script(analysis, own, added), visible=True)
 
-    def _sample_of(self, analysis: Analysis, request: gr.Request) -> str:
-        """The file name of the sample that was analysed, "" if it was another picture: the link says which, and is not
-        taken at its word."""
-        path = self.samples.get(analysis.request.collection, {}).get(request.query_params.get("sample", ""))
-        return path.name if path and _same(analysis.picture, path) else ""
+    def _sample_file(self, analysis: Analysis) -> str:
+        """The file name of the sample that was analysed, "" if it was another picture."""
+        sample = self.known.sample_of(analysis.picture, analysis.request.collection)
+        return self.samples[analysis.request.collection][sample].name if sample else ""
 
     def display(self, request: gr.Request) -> list:
         """How the link wants maps to be drawn: [scale, colours, opacity]."""
         return list(permalink.display_of(request.query_params))
 
 
-def _same(picture: Image.Image, path: str) -> bool:
-    """Whether a file holds that picture."""
-    return images.load(path).tobytes() == picture.tobytes()
+def _still(last: Analysis | None, known: Known | None, say: Say) -> str:
+    """That what is shown is of another picture than the one in the box, which it names; "" where it is not."""
+    if last is None or (known is not None and known.picture.tobytes() == last.picture.tobytes()):
+        return ""
+    return say("still", name=last.name or say("still.unnamed"))
 
 
-def _whole(analysis: Analysis | None) -> bool:
-    """Whether there is an analysis, and its maps have been judged if that was wanted."""
-    return analysis is not None and bool(analysis.trust or not analysis.request.trust)
+def _has_maps(analysis: Analysis) -> bool:
+    return any(isinstance(heat, Heat) for each in analysis.maps.values() for heat in each.values())
+
+
+def _judging(analysis: Analysis) -> int:
+    """Passes of all backbones that judging the maps takes; the fusion recalls what its members said."""
+    return passes(Settings(), max(1, len(analysis.request.explanations)))
 
 
 def _cost(request: Request, rows) -> float:

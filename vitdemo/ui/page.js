@@ -119,7 +119,15 @@
     ownPicture() {
       const changed = query();
       changed.delete("sample");
+      changed.set("own", "1");
       show(changed);
+    },
+    // whether maps are judged, which asks for no other analysis
+    setTrust(wanted) {
+      const changed = query();
+      changed.set("trust", wanted ? "1" : "0");
+      show(changed);
+      return [];
     },
   };
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import gradio as gr
 from starlette.middleware import Middleware
 
+from vitdemo.elsewhere import IMAGENET
 from vitdemo.ui import analyse, attention, compare, learn, settings, whatif
 from vitdemo.ui.api import build as build_endpoints
 from vitdemo.ui.api import has_mcp
 from vitdemo.ui.early import Early
 from vitdemo.ui.fields import controls
-from vitdemo.ui.handlers import RESULTS, Handlers
+from vitdemo.ui.handlers import JUDGED, RESULTS, Handlers
 from vitdemo.ui.shared import QUIET, Shared
 from vitdemo.ui.text import LANGUAGES
 from vitdemo.ui.visitor import say_to
@@ -119,26 +120,27 @@ def _wire(page: gr.Blocks, shared: Shared, made: dict) -> None:
     """What the picture, the samples and the settings do."""
     handlers = shared.handlers
     inputs = [made[name] for name in controls()]
-    sample, query = gr.State(""), gr.Textbox(visible="hidden", elem_id="query")
+    query = gr.Textbox(visible="hidden", elem_id="query")
     changed = made | {"analysis": shared.analysis, "done": shared.done, "query": query}
-    given = [made["picture"], sample, made["scale"], made["colours"], shared.analysis, *inputs]
+    given = [made["picture"], made["scale"], made["colours"], shared.analysis, *inputs]
     many = {"concurrency_limit": 16, "concurrency_id": "analyses"}
     run = {"inputs": given, "outputs": [changed[name] for name in RESULTS], **QUIET, **many}
+    quick = {**run, "inputs": [made["status"], *given]}
 
     page.load(js="() => vitdemo.begin()")
     opened = page.load(_open_tab, None, [made["tabs"], shared.opened], **QUIET)
     opened.then(None, shared.opened, shared.opened, js=f"(name) => vitdemo.beginTabs(name, '{FIRST}')")
-    surroundings = [made["hint"], made["gallery"], sample, made["picture"], made["status"]]
+    surroundings = [made["hint"], made["gallery"], made["picture"], made["status"]]
     display = [made["scale"], made["colours"], made["opacity"]]
     drawn = page.load(handlers.display, None, display, **QUIET)
     drawn.then(handlers.open, None, [*inputs, *surroundings], **QUIET).then(handlers.run, **run)
     made["analyse"].click(handlers.run, **run)
     made["picture"].input(js="() => vitdemo.ownPicture()")
-    made["picture"].input(lambda: "", None, sample, **QUIET).then(handlers.run, **run)
-    chosen = made["gallery"].select(handlers.pick_sample, made["collection"], [sample, made["picture"]], **QUIET)
+    made["picture"].input(handlers.run, **run)
+    chosen = made["gallery"].select(handlers.pick_sample, made["collection"], made["picture"], **QUIET)
     chosen.then(handlers.run, **run)
     for take, handler, given_to in made["takes"]:
-        taken = take.click(handler, given_to, [sample, made["picture"]], **QUIET)
+        taken = take.click(handler, given_to, made["picture"], **QUIET)
         taken.success(handlers.run, **run)
     offers = [made["fusion"], made["hint"]]
     classes = [made["target"], made["against"]]
@@ -152,13 +154,24 @@ def _wire(page: gr.Blocks, shared: Shared, made: dict) -> None:
         "backbones": (handlers.pick_fusion, fused, offers),
         "fusion": (handlers.pick_fusion, fused, offers),
     }
+    judging = {"outputs": [changed[name] for name in JUDGED], **QUIET, **many}
+    shown = [shared.analysis, made["trust"], made["scale"], made["colours"]]
+    gr.on([shared.done.change, made["trust"].input], handlers.judge, shown, **judging)
+    made["judge"].click(handlers.judge_now, [shared.analysis, made["scale"], made["colours"]], **judging)
+    made["stop_judging"].click(handlers.stop_judging, queue=False, **QUIET)
+    made["trust"].input(None, made["trust"], None, js="(wanted) => vitdemo.setTrust(wanted)")
     for name in controls():
+        if name == "trust":  # it asks for no other analysis
+            continue
         control = made[name]
         event = control.release if isinstance(control, gr.Slider) else control.input
         if name in first:
-            event(*first[name], **QUIET).then(handlers.run_if_quick, **run)
+            event(*first[name], **QUIET).then(handlers.run_if_quick, **quick)
         else:
-            event(handlers.run_if_quick, **run)
+            event(handlers.run_if_quick, **quick)
+    asked = made["ask"].click(lambda: IMAGENET, None, made["collection"], **QUIET)
+    offered = asked.then(*first["collection"], **QUIET)
+    offered.then(handlers.run, **run)
     made["cancel"].click(handlers.cancel, queue=False, **QUIET)  # what it ends says so
     query.change(None, query, None, js="(settings) => vitdemo.setLink(settings)")
 

@@ -17,7 +17,8 @@ TRUST = {"1": True, "0": False}
 
 
 def to_query(request: Request, sample: str = "") -> str:
-    """ "collection=flowers&backbones=vit,resnet&…"; options that have their usual value are left out."""
+    """ "collection=flowers&backbones=vit,resnet&…"; options that have their usual value are left out. The link
+    of a picture that is no sample says `own`, since it cannot hold it."""
     pairs = {name: getattr(request, name) for name in PLAIN if getattr(request, name) is not None}
     pairs = {name: ",".join(value) if name in LISTS else value for name, value in pairs.items()}
     usual = Options()
@@ -25,7 +26,7 @@ def to_query(request: Request, sample: str = "") -> str:
         if getattr(request.options, field.name) != getattr(usual, field.name):
             pairs[field.name] = getattr(request.options, field.name)
     pairs["trust"] = "1" if request.trust else "0"
-    return urlencode(pairs | ({"sample": sample} if sample else {}), safe=",")
+    return urlencode(pairs | ({"sample": sample} if sample else {"own": "1"}), safe=",")
 
 
 def from_query(

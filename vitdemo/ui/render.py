@@ -12,6 +12,7 @@ from PIL import Image
 
 from vitdemo import draw
 from vitdemo.backbones import Backbone
+from vitdemo.elsewhere import Elsewhere
 from vitdemo.explain import EXPLANATIONS
 from vitdemo.explain.gradient import NEGLIGIBLE, TOLERANCE
 from vitdemo.fusion import FUSIONS
@@ -40,11 +41,24 @@ def percent(probability: float) -> str:
     return f"{value:.1f} %" if value < 1 and value else f"{value:.0f} %"
 
 
-def answer(analysis: Analysis, say: Say, colours: Mapping[str, str], sample: str = "") -> str:
-    """The fused answer, who agrees, and each backbone's own five best classes and weight."""
+def answer(
+    analysis: Analysis,
+    say: Say,
+    colours: Mapping[str, str],
+    sample: bool = False,
+    whence: str = "",
+    spoken: str = "en",
+) -> str:
+    """The fused answer, who agrees, and each backbone's own five best classes and weight.
+
+    Args:
+        sample: whether the picture is one of the samples.
+        whence: "prepared" or "kept" where nothing was computed for this visitor.
+        spoken: the visitor's language.
+    """
     label, probability = analysis.top(1)[0]
     ran = say(
-        "ran",
+        f"ran.{whence}" if whence else "ran",
         fusion=say(f"fusion.{analysis.request.fusion}"),
         count=len(analysis.backbones),
         device=analysis.device,
@@ -58,11 +72,15 @@ def answer(analysis: Analysis, say: Say, colours: Mapping[str, str], sample: str
         note = say("weight", weight=f"{weight:.2f}") if weight > 0 else say("weight.none")
         about = f"{row.family} · {say('backbone.weights', millions=f'{row.parameters / 1e6:.1f}')}"
         cards.append(_card(analysis, row.name, say, row.name, note, colours[row.name], about))
+    broken = "".join(
+        f'<p class="broken" role="alert">{escape(say("broken", reason=translated(sentence, spoken)))}</p>'
+        for sentence in analysis.broken.values()
+    )
     return f"""<section class="answer" aria-live="polite">
   <h2><span class="top">{escape(short(label, say))} <b>{percent(probability)}</b></span>
     <span class="verdict">{escape(verdict(analysis, say))}</span></h2>
   <p class="ran"><span title="{escape(say("agreement.more"))}">{agreement}</span> · {escape(ran)}</p>
-  <div class="columns" style="--columns:{len(cards)}">{"".join(cards)}</div>
+  {broken}<div class="columns" style="--columns:{len(cards)}">{"".join(cards)}</div>
 </section>"""
 
 
@@ -122,13 +140,25 @@ def figure_name(name: str, say: Say) -> str:
     return known(f"raw.{name}", say, name.replace("_", " "))
 
 
-def maps(analysis: Analysis, say: Say, language: str, colours: Mapping[str, str], scale: str, colour_map: str) -> str:
-    """Every map over the picture, one row per method and one column per subject."""
+def maps(
+    analysis: Analysis,
+    say: Say,
+    language: str,
+    colours: Mapping[str, str],
+    scale: str,
+    colour_map: str,
+    coming: bool = False,
+) -> str:
+    """Every map over the picture, one row per method and one column per subject; or that they are not there, or not
+    yet where they are `coming`."""
+    if analysis.unfinished is not None:
+        return f'<p class="empty">{say("maps.coming" if coming else "maps.missing")}</p>'
     if not analysis.request.explanations:
         return f'<p class="empty">{say("no_methods")}</p>'
     bounds = draw.scaled(analysis.maps, scale)
     base = uri(draw.shrunk(analysis.picture, SIDE), "JPEG", quality=85)
     shown = {name: each for name, each in analysis.maps.items() if name != FUSED or len(analysis.backbones) > 1}
+    unit = f" {escape(say('unit.own'))}" if scale == "each" and len(shown) > 1 else ""
     rows = []
     for method in analysis.request.explanations:
         cells = "".join(
@@ -139,12 +169,12 @@ def maps(analysis: Analysis, say: Say, language: str, colours: Mapping[str, str]
         about = f": {escape(question(analysis, say))}" if EXPLANATIONS.get(method).class_specific else ""
         rows.append(
             f'<section class="method"><h3>{say(f"method.{method}")}{about}</h3>'
-            f'<span class="sentence">{escape(say(f"method.{method}.sentence"))}</span>'
+            f'<span class="sentence">{escape(say(f"method.{method}.sentence"))}{unit}</span>'
             f'<details class="limits"><summary>{say("limits")}</summary>{limits}</details>'
             f'<div class="columns" style="--columns:{len(shown)}">{cells}</div></section>'
         )
     hatched = any('class="unseen"' in row for row in rows)
-    note = f"{say('footnote')} {say('not_seen') if hatched else ''}"
+    note = f"{say('footnote')} {say('not_seen') if hatched else ''} {say('judge.reading') if analysis.trust else ''}"
     style = f"--picture:url('{base}');--ratio:{analysis.picture.width}/{analysis.picture.height}"
     words = " ".join(
         f'data-{name}="{escape(say(key))}"'
@@ -245,8 +275,8 @@ def _figures(analysis: Analysis, say: Say, heat: Heat, method: str) -> str:
     return "" if EXPLANATIONS.get(method).class_specific else escape(say("same_for_all"))
 
 
-def working(progress: Progress, say: Say) -> str:
-    """A bar and a sentence while the work goes on."""
+def working(progress: Progress, say: Say, besides: str = "", kind: str = "working") -> str:
+    """A bar and a sentence while the work goes on, and what else there is to say."""
     mapped = {
         "method": say(f"method.{progress.method}") if progress.method else "",
         "subject": say("fused") if progress.subject == FUSED else progress.subject,
@@ -261,7 +291,27 @@ def working(progress: Progress, say: Say) -> str:
     share = progress.fetched[0] / progress.fetched[1] if progress.fetched[1] else progress.done
     text = escape(say(f"working.{progress.stage}", **words))
     bar = f'<progress max="1" value="{share:.3f}" aria-label="{text}"></progress>'
-    return f'<div class="status working" role="status">{bar}<span>{text}</span></div>'
+    more = f"<span>{escape(besides)}</span>" if besides else ""
+    return f'<div class="status {kind}" role="status">{bar}<span>{text}</span>{more}</div>'
+
+
+def elsewhere(analysis: Analysis, other: Elsewhere | None, say: Say) -> str:
+    """That the classes are all that is known here, and what another collection says."""
+    names = say("comma").join(short(label, say) for label in analysis.labels[:6])
+    told = say("elsewhere.only", count=len(analysis.labels), names=names + (" …" if len(analysis.labels) > 6 else ""))
+    if other is not None:
+        told += f" {say('elsewhere.says', label=short(other.label, say), percent=percent(other.probability))}"
+    return f'<p class="elsewhere">{escape(told)}</p>'
+
+
+def judging(progress: Progress, say: Say) -> str:
+    """A bar and a sentence while maps that are there are judged."""
+    return working(progress, say, kind="judging")
+
+
+def line(text: str) -> str:
+    """One quiet sentence."""
+    return f'<div class="status judging" role="status"><span>{escape(text)}</span></div>'
 
 
 def notice(text: str, kind: str = "") -> str:

@@ -168,8 +168,8 @@ class WhatIf:
         except Exception as error:
             return whatifshow.sentence(sentence_of(error, say, spoken)[0], "alert")
 
-    def take_changed(self, text: str, analysis: Analysis | None, done: str, request: gr.Request) -> list:
-        """The changed picture as the page's own: [no sample, its path].
+    def take_changed(self, text: str, analysis: Analysis | None, done: str, request: gr.Request) -> str:
+        """The changed picture as the page's own: its path.
 
         Raises:
             gr.Error: nothing is hidden.
@@ -180,7 +180,7 @@ class WhatIf:
             if analysis is None or change is None or change.nothing or change.stamp != done:
                 raise VitdemoError(say("whatif.take.nothing"))
             with self.handlers.gate:
-                return ["", _file(changed_picture(analysis.picture, change, self._grids(analysis)))]
+                return _file(changed_picture(analysis.picture, change, self._grids(analysis)))
         except VitdemoError as error:
             raise gr.Error(translated(str(error), language(request)), print_exception=False) from error
 
@@ -213,15 +213,15 @@ class WhatIf:
             else:
                 yield [now, gr.skip()]
 
-    def take_attacked(self, made: whatif.Attack | None, request: gr.Request) -> list:
-        """The attacked picture as the page's own: [no sample, its path].
+    def take_attacked(self, made: whatif.Attack | None, request: gr.Request) -> str:
+        """The attacked picture as the page's own: its path.
 
         Raises:
             gr.Error: there is none.
         """
         if made is None:
             raise gr.Error(say_to(request)("whatif.attack.none"), print_exception=False)
-        return ["", _file(made.attacked)]
+        return _file(made.attacked)
 
     # Class against class
 
@@ -367,7 +367,7 @@ def contrasted(
 
 def build(shared: Shared) -> dict:
     """The tab's controls and places. "takes": how a picture made here becomes the page's own, as (button, handler,
-    inputs); the handler gives [sample, picture]."""
+    inputs); the handler gives the picture."""
     say, tab = shared.say, WhatIf(shared.handlers)
     note = gr.HTML(elem_id="wi-note")
     shown, sent = gr.State(""), gr.Textbox(visible="hidden", elem_id="wi-sent")

@@ -26,12 +26,66 @@ POLL = 0.15  # seconds between two looks of what waits for its turn; a cancel is
 PAUSE = 0.5  # seconds between two steps that are shown: each costs the browser a walk over the whole page
 
 
-class Run:
-    """One visitor's running work. It begins when `gate` lets it in, and ends early when `cancel` is called."""
+class Gate:
+    """Lets one piece of work compute at a time, so that nobody's work slows another's. What is patient comes after
+    whatever is not, also when it has begun: it gives way between two passes."""
 
-    def __init__(self, work: Callable[[Callable[[Progress], None]], T], gate: threading.Semaphore):
+    def __init__(self):
+        self._changed = threading.Condition()
+        self._held = False
+        self._impatient = 0  # that wait
+
+    def acquire(self, timeout: float | None = None, patient: bool = False) -> bool:
+        """Waits for its turn, for at most `timeout` seconds; says whether it came."""
+        with self._changed:
+            self._impatient += not patient
+            try:
+                came = self._changed.wait_for(lambda: not self._held and not (patient and self._impatient), timeout)
+                self._held = self._held or came
+                return came
+            finally:
+                self._impatient -= not patient
+
+    def release(self) -> None:
+        with self._changed:
+            self._held = False
+            self._changed.notify_all()
+
+    def wanted(self) -> bool:
+        """Whether somebody impatient waits."""
+        with self._changed:
+            return self._impatient > 0
+
+    def __enter__(self) -> "Gate":
+        self.acquire()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.release()
+
+
+class Run:
+    """One visitor's running work. It begins when `gate` lets it in, and ends early when `cancel` is called.
+
+    Args:
+        work: called with a function that it reports to; what that raises stops it.
+        gate: held while it computes.
+        about: what it was asked for, to compare by.
+        patient: whether it gives way to others.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Callable[[Progress], None]], T],
+        gate: Gate,
+        about: object = None,
+        patient: bool = False,
+    ):
         self._work = work
         self._gate = gate
+        self.about = about
+        self._patient = patient
+        self._has_gate = False
         self._stop = threading.Event()
         self._over = threading.Event()
         self._events: queue.SimpleQueue = queue.SimpleQueue()
@@ -82,19 +136,28 @@ class Run:
 
     def _run(self) -> None:
         try:
-            while not self._gate.acquire(timeout=POLL):
-                self._check()
             try:
-                self._check()
+                self._enter()
                 self._events.put(("result", self._work(self._report)))
             finally:
-                self._gate.release()
+                if self._has_gate:
+                    self._gate.release()
         except BaseException as error:  # handed to the watcher, whatever it is
             self._events.put(("error", error))
+
+    def _enter(self) -> None:
+        while not self._gate.acquire(POLL, self._patient):
+            self._check()
+        self._has_gate = True
+        self._check()
 
     def _report(self, progress: Progress) -> None:
         self._check()
         self._events.put(("progress", progress))
+        if self._patient and self._gate.wanted():
+            self._has_gate = False
+            self._gate.release()
+            self._enter()
 
     def _check(self) -> None:
         if self.cancelled:
@@ -108,7 +171,7 @@ class Runs:
         gate: held by whoever computes.
     """
 
-    def __init__(self, gate: threading.Semaphore):
+    def __init__(self, gate: Gate):
         self._gate = gate
         self._running: dict[tuple[str, str], Run] = {}
 
@@ -116,16 +179,26 @@ class Runs:
         return len(self._running)
 
     def watch(
-        self, visitor: str, purpose: str, work: Callable[[Callable[[Progress], None]], T]
+        self,
+        visitor: str,
+        purpose: str,
+        work: Callable[[Callable[[Progress], None]], T],
+        about: object = None,
+        patient: bool = False,
     ) -> Iterator[Progress | T]:
         """Does work that can be stopped, and yields as `Run.watch` does."""
         self.stop(visitor, purpose)
-        run = self._running[visitor, purpose] = Run(work, self._gate)
+        run = self._running[visitor, purpose] = Run(work, self._gate, about, patient)
         try:
             yield from run.watch()
         finally:
             if self._running.get((visitor, purpose)) is run:
                 del self._running[visitor, purpose]
+
+    def about(self, visitor: str, purpose: str) -> object:
+        """What the running work was asked for; None where none is running."""
+        run = self._running.get((visitor, purpose))
+        return None if run is None or run.over or run.cancelled else run.about
 
     def stop(self, visitor: str, purpose: str) -> bool:
         """Cancels that work, and says whether there was any."""

@@ -170,8 +170,8 @@ STEPS = {
             "probability of the class change? It can be computed for all pixels at once, by going backwards through "
             "the network, and it knows the class you ask about. But a network that is sure hardly reacts to small "
             "changes, even at the place that convinced it. Integrated gradients help: the picture fades in from "
-            "black, and all small changes on the way are added up. Their sum has to equal the rise of the probability "
-            "exactly, which makes mistakes visible."
+            "black, and all small changes on the way are added up. Their sum has to come close to the rise of the "
+            "probability, and would equal it with endlessly many steps; how far it is off shows mistakes."
         ),
         "look": "“adds up to” stands below each of these maps: the check that nothing was lost on the way.",
         "drawing": (
@@ -223,7 +223,10 @@ GLOSSARY = {
     "baseline": ("baseline", "A picture without information, such as black, with which the real one is compared."),
     "calibration": ("calibration", "How well confidence fits reality: of answers given at 80 %, 80 of 100 are right."),
     "class_token": ("class token", "An extra token that belongs to no patch, and from which the answer is read."),
-    "completeness": ("completeness", "The shares of all pixels add up exactly to the change that is explained."),
+    "completeness": (
+        "completeness",
+        "The shares of all pixels add up to the change that is explained; with few steps only nearly.",
+    ),
     "convolution": ("convolution", "The same small filter moved over the whole picture; what a ResNet is built of."),
     "distillation": ("distillation", "A small network learns to give the answers of a larger one, its teacher."),
     "ensemble": ("ensemble", "Several networks that are asked together."),

@@ -1,0 +1,70 @@
+"""What the program knows of the picture in front of a visitor, told from its pixels and nothing that is sent along.
+
+A picture is a sample where its decoded pixels are those of a sample: nobody's own picture can be taken for one, and
+nothing that is kept for all visitors can come from somebody's own.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from vitdemo import images
+from vitdemo.ui import pictures
+
+
+@dataclass(frozen=True)
+class Known:
+    """A picture, and what is known of it."""
+
+    picture: Image.Image  # upright RGB
+    name: str  # its file's name, never a path
+    sample: str  # the sample's name in its collection, "" where it is none
+    path: Path | None  # the sample's file
+
+    def masks(self) -> dict[str, np.ndarray]:
+        """Where its objects are, (H, W) bool by class, as far as that is known."""
+        return pictures.masks(self.path) if self.path else {}
+
+
+def digest(picture: Image.Image) -> str:
+    """A SHA-256 of a picture's size and pixels."""
+    return hashlib.sha256(repr(picture.size).encode() + picture.tobytes()).hexdigest()
+
+
+class Samples:
+    """The sample pictures of a program, by name and by their pixels.
+
+    Args:
+        paths: of the pictures, by collection and name.
+    """
+
+    def __init__(self, paths: Mapping[str, Mapping[str, Path]]):
+        self.paths = paths
+
+    @cached_property
+    def _by_pixels(self) -> dict[tuple[str, str], str]:
+        return {
+            (collection, digest(images.load(path))): name
+            for collection, each in self.paths.items()
+            for name, path in each.items()
+        }
+
+    def know(self, file: str | Path, collection: str) -> Known:
+        """What a file shows, and whether that is a sample of the collection.
+
+        Raises:
+            PictureError: it is no picture that can be used.
+        """
+        picture = images.load(file)
+        sample = self.sample_of(picture, collection)
+        path = self.paths[collection][sample] if sample else None
+        return Known(picture, path.name if path else Path(file).name, sample, path)
+
+    def sample_of(self, picture: Image.Image, collection: str) -> str:
+        """The name of the sample that has these pixels, "" where there is none."""
+        return self._by_pixels.get((collection, digest(picture)), "")
