@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from vitdemo import host, spaces
+from vitdemo import address, console, host, spaces
 from vitdemo.errors import VitdemoError
 
 
@@ -38,8 +38,10 @@ def build(options: argparse.Namespace):
 
 
 def main(arguments: list[str] | None = None) -> int:
+    console.forgive()
     options = parse(arguments)
     try:
+        address.check(options.host, options.port)
         page, handlers = build(options)
     except VitdemoError as error:
         print(error, file=sys.stderr)

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
-from vitdemo import host, listing
+from vitdemo import console, host, listing
 from vitdemo.errors import VitdemoError
 from vitdemo.listing import DEFAULT_EXPLANATIONS, OPTIONS
 
@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, or 2 if the person has something to put right.
     """
+    console.forgive()
     parser = _parser()
     try:
         args = parser.parse_args(argv)
@@ -202,7 +203,7 @@ def analyse(args: argparse.Namespace) -> None:
             print(f"{image} → {folder} ({analysis.device}, {analysis.seconds:.1f} s)")
             print(_summary(analysis, other))
     if args.json:
-        print(result.dumps(documents if len(documents) > 1 else documents[0]))
+        console.print_json(result.dumps(documents if len(documents) > 1 else documents[0]))
 
 
 def _report(analysis, catalogue, name: str, display: tuple[str, str, float]) -> str:
@@ -660,7 +661,7 @@ def _into_readme(file: Path, name: str, rows: Sequence[Sequence[str]]) -> None:
 def _print_json(document: object) -> None:
     from vitdemo.result import dumps
 
-    print(dumps(document))
+    console.print_json(dumps(document))
 
 
 @contextmanager

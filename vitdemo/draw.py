@@ -5,7 +5,6 @@ Unsigned maps run through a perceptually uniform colour map from 0 up; signed ma
 """
 
 import io
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -13,9 +12,10 @@ from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont
 from PIL import Image
 
+from vitdemo.lettering import fitted, style
+from vitdemo.lettering import font_file as font_file
 from vitdemo.registry import Registry
 from vitdemo.types import Heat, NotOffered
 from vitdemo.views import canvas_shape, place
@@ -34,23 +34,6 @@ PERCENTILE = 99.5  # the few brightest pixels of a gradient map would make all o
 SIDE = 448  # pixels on the long side of a drawn map
 FINE = 64  # a grid with more cells than that on its short side is one of pixels, whose single values nobody can see
 BLUR = 0.012  # standard deviation of the smoothing of such a map for display, as a share of its side
-
-# What has the letters of a language, by how likely it is to be there; matplotlib brings the first.
-FONTS = {
-    "en": ("DejaVu Sans",),
-    "zh-CN": (
-        "Noto Sans CJK SC",
-        "Noto Sans SC",
-        "Source Han Sans SC",
-        "PingFang SC",
-        "Hiragino Sans GB",
-        "Microsoft YaHei",
-        "SimHei",
-        "WenQuanYi Micro Hei",
-        "WenQuanYi Zen Hei",
-        "Noto Sans CJK JP",
-    ),
-}
 
 Maps = Mapping[str, Mapping[str, Heat | NotOffered]]  # backbone or "fused", then method
 
@@ -173,8 +156,8 @@ def single(
     left.imshow(overlay(picture, heat, bounds, colour_map, opacity))
     right.imshow(displayed(heat), cmap=_colour_map(bounds, colour_map), vmin=bounds[0], vmax=bounds[1])
     _colour_bar(figure, right, bounds, colour_map)
-    left.set_title(title, fontsize=11, loc="left")
-    right.set_title(f"on its grid, {heat.values.shape[0]} × {heat.values.shape[1]}", fontsize=11, loc="left")
+    left.set_title(fitted(title, 11, 4.2, 3), loc="left", **style(11))
+    right.set_title(f"on its grid, {heat.values.shape[0]} × {heat.values.shape[1]}", loc="left", **style(11))
     for axes in (left, right):
         axes.set_axis_off()
     return _png(figure)
@@ -212,17 +195,18 @@ def grid(
     axes = figure.subplots(len(maps), columns, squeeze=False)
     for row, (name, each) in enumerate(maps.items()):
         axes[row, 0].imshow(shrunk(picture))
-        axes[row, 0].set_ylabel(captions.get(name, name), fontsize=10)
+        axes[row, 0].set_ylabel(fitted(captions.get(name, name), 10, cell_h + 0.25, 4), **style(10))
         for column, method in enumerate(methods, start=1):
             _cell(figure, axes[row, column], picture, each.get(method), bounds.get((name, method)), colour_map, opacity)
             if row == 0:
-                axes[row, column].set_title(titles.get(method, method), fontsize=10)
+                axes[row, column].set_title(fitted(titles.get(method, method), 10, cell_w + 0.6, 2), **style(10))
     for one in axes.ravel():
         one.set_xticks([])
         one.set_yticks([])
         for spine in one.spines.values():
             spine.set_visible(False)
-    figure.suptitle(heading, fontsize=11)
+    if heading:
+        figure.suptitle(fitted(heading, 11, figure.get_figwidth() - 0.3, 3), **style(11))
     return _png(figure)
 
 
@@ -234,10 +218,10 @@ def _cell(figure: Figure, axes, picture: Image.Image, heat, bounds, colour_map: 
         axes.text(
             0.5,
             0.5,
-            "\n".join(textwrap.wrap(heat.reason, 28)),
+            fitted(heat.reason, 7, 1.8, 10),
             ha="center",
             va="center",
-            fontsize=7,
+            **style(7),
             transform=axes.transAxes,
         )
 
@@ -257,16 +241,6 @@ def colour_bar(signed: bool, colour_map: str = "magma", stops: int = 9) -> Seque
     """The colours of a colour bar from low to high, as "#rrggbb", for a page that draws its own."""
     colours = colormaps[DIVERGING if signed else COLOUR_MAPS.get(colour_map)](np.linspace(0, 1, stops), bytes=True)
     return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b, _ in colours]
-
-
-def font_file(language: str) -> str | None:
-    """The path of a font with the letters of a language in `FONTS`, or None if this machine has none."""
-    for family in FONTS[language]:
-        try:
-            return str(findfont(FontProperties(family=[family]), fallback_to_default=False))
-        except ValueError:
-            continue
-    return None
 
 
 def _png(figure: Figure) -> bytes:

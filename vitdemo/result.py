@@ -20,6 +20,7 @@ from vitdemo.elsewhere import Elsewhere
 from vitdemo.errors import VitdemoError
 from vitdemo.explain import EXPLANATIONS
 from vitdemo.labels import first_name
+from vitdemo.naming import name_of
 from vitdemo.pipeline import FUSED, Analysis
 from vitdemo.types import Heat, NotOffered
 from vitdemo.views import canvas_shape, place
@@ -39,7 +40,7 @@ def to_json(analysis: Analysis, name: str = "", other: Elsewhere | None = None) 
     names, (width, height) = [row.name for row in analysis.backbones], analysis.picture.size
     return {
         "version": VERSION,
-        "picture": {"name": Path(name or analysis.name).name, "width": width, "height": height},
+        "picture": {"name": name_of(name or analysis.name), "width": width, "height": height},
         "fused": {
             "top": analysis.top(1)[0][0],
             "top5": [{"label": label, "probability": p} for label, p in analysis.top(5)],

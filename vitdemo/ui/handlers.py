@@ -7,7 +7,6 @@ samples that come with the program, which are nobody's pictures.
 import json
 import math
 import secrets
-import tempfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -32,7 +31,7 @@ from vitdemo.script import script
 from vitdemo.scrutiny import Scrutiny, scrutinise
 from vitdemo.spaces import Entrance, lends
 from vitdemo.types import Heat
-from vitdemo.ui import permalink, pictures, render, report, trust
+from vitdemo.ui import files, permalink, pictures, render, report, trust
 from vitdemo.ui.fields import controls, fusions, request_of, values_of
 from vitdemo.ui.session import Known, Samples
 from vitdemo.ui.text import Say
@@ -531,9 +530,5 @@ def _file(analysis: Analysis | None, suffix: str, make) -> str | None:
 
 
 def write_file(analysis: Analysis, suffix: str, content: bytes) -> str:
-    """Writes a file where Gradio serves from and cleans up, named after the answer, and gives its path."""
-    folder = Path(tempfile.gettempdir()) / "gradio" / secrets.token_hex(16)
-    folder.mkdir(parents=True)
-    path = folder / f"vitdemo-{first_name(analysis.top(1)[0][0]).replace(' ', '-')}.{suffix}"
-    path.write_bytes(content)
-    return str(path)
+    """Writes a file to take home, named after the answer, and gives its path."""
+    return files.write(f"vitdemo-{first_name(analysis.top(1)[0][0])}", suffix, content)

@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vitdemo import draw, result
 from vitdemo.explain import EXPLANATIONS, Options
+from vitdemo.lettering import font_file, font_file_for
 from vitdemo.pipeline import FUSED, Analysis
 from vitdemo.types import Heat, NotOffered
 from vitdemo.ui import render, trust
@@ -330,7 +331,7 @@ def _pairs(heading: str, pairs: Iterable[tuple[str, str]]) -> str:
 
 def drawable(language: str) -> str:
     """The language, or English where no font of this machine has its letters."""
-    return language if draw.font_file(language) else "en"
+    return language if font_file(language) else "en"
 
 
 def png(report: Report) -> bytes:
@@ -338,7 +339,8 @@ def png(report: Report) -> bytes:
 
     The report has to be in a language that is `drawable` here.
     """
-    sheet = Sheet(draw.font_file(report.language))
+    labels = " ".join(label for one in report.opinions for label, _ in one.top)
+    sheet = Sheet(font_file_for(f"{report.heading} {labels}", report.language))
     sheet.text(report.heading, 40)
     sheet.text(report.verdict, 22)
     sheet.text(report.facts, 18, quiet=True)

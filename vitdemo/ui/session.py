@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from vitdemo import images
+from vitdemo.naming import name_of
 from vitdemo.ui import pictures
 
 
@@ -63,7 +64,7 @@ class Samples:
         picture = images.load(file)
         sample = self.sample_of(picture, collection)
         path = self.paths[collection][sample] if sample else None
-        return Known(picture, path.name if path else Path(file).name, sample, path)
+        return Known(picture, path.name if path else name_of(str(file)), sample, path)
 
     def sample_of(self, picture: Image.Image, collection: str) -> str:
         """The name of the sample that has these pixels, "" where there is none."""

@@ -7,12 +7,10 @@ visitor is kept but in that visitor's own session.
 
 import base64
 import binascii
+import io
 import json
-import secrets
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import gradio as gr
 import numpy as np
@@ -27,7 +25,7 @@ from vitdemo.models import Models
 from vitdemo.pipeline import FUSED, Analysis, Progress
 from vitdemo.spaces import silent
 from vitdemo.types import Heat
-from vitdemo.ui import render, whatifshow
+from vitdemo.ui import files, render, whatifshow
 from vitdemo.ui.handlers import Handlers
 from vitdemo.ui.shared import QUIET, Shared
 from vitdemo.ui.text import Say, translated
@@ -526,8 +524,6 @@ def _named_grids(grids: list[whatif.Grid], say: Say) -> list[tuple[str, str]]:
 
 def _file(picture: Image.Image) -> str:
     """Writes a picture where Gradio serves from and cleans up, without loss, and gives its path."""
-    folder = Path(tempfile.gettempdir()) / "gradio" / secrets.token_hex(16)
-    folder.mkdir(parents=True)
-    path = folder / "changed.png"
-    picture.save(path)
-    return str(path)
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return files.write("changed", "png", buffer.getvalue())
