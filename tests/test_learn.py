@@ -15,6 +15,7 @@ from PIL import Image
 
 from tests.html import Page
 from vitdemo.backbones import default_catalogue
+from vitdemo.checkpoint import skeleton
 from vitdemo.pipeline import Request
 from vitdemo.ui import learn, measured, permalink
 from vitdemo.ui.learn import LESSON, SPOKEN
@@ -83,8 +84,8 @@ def test_glossary_explains_each_term_once_in_one_sentence():
 def test_every_setting_is_allowed():
     catalogue = default_catalogue()
     start = Request("flowers", tuple(catalogue.suggested("flowers")))
-    arguments = catalogue.get("flowers", ["vit"])[0].arguments
-    tokens = 1 + (arguments["img_size"] // 16) ** 2
+    first = catalogue.get("flowers", start.backbones)[0]  # which the attention tab opens with
+    body = skeleton(first.architecture, 5, first.arguments)
     for step in LESSON:
         assert step.tab in TABS, step.key
         asked = {name: value for name, value in step.settings.items() if name not in ATTENTION}
@@ -93,10 +94,10 @@ def test_every_setting_is_allowed():
         assert all(getattr(wanted, name) == tuple(value.split(",")) for name, value in asked.items())
         assert set(step.settings) & ATTENTION in (set(), ATTENTION)
         if step.tab == "attention":
-            assert 1 <= int(step.settings["layer"]) <= arguments["depth"]
-            assert 1 <= int(step.settings["token"]) <= tokens
+            assert 1 <= int(step.settings["layer"]) <= len(body.blocks)
+            assert 1 <= int(step.settings["token"]) <= body.pos_embed.shape[1]
             head = step.settings["head"]
-            assert head in ("mean", "max", "min") or 1 <= int(head) <= arguments["num_heads"]
+            assert head in ("mean", "max", "min") or 1 <= int(head) <= body.blocks[0].attn.num_heads
 
 
 def test_every_step_has_a_drawing_and_every_word_of_drawings_is_used():

@@ -54,7 +54,7 @@ def test_html_stands_alone_and_says_everything(analysis, language):
     for label, probability in analysis.top(4):
         assert label in reader.text and render.percent(probability) in reader.text
     for name, weight in zip(NAMES, analysis.fused.weights, strict=True):
-        assert name in reader.text and say("weight", weight=f"{weight:.2f}") in reader.text
+        assert name in reader.text and say("weight", weight=f"{100 * weight:.0f}") in reader.text
     for method in REQUEST.explanations:
         assert say(f"method.{method}") in reader.text and say(f"method.{method}.limits") in reader.text
         assert EXPLANATIONS.get(method).paper in reader.text

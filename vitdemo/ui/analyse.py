@@ -16,7 +16,7 @@ def build(shared: Shared) -> dict[str, gr.components.Component]:
     say, handlers = shared.say, shared.handlers
     answer = gr.HTML(elem_id="answer")
     with gr.Row(elem_id="elsewhere-row"):
-        other = gr.HTML(elem_id="elsewhere")
+        other = gr.HTML(elem_id="elsewhere", padding=False)
         ask = gr.Button(say("elsewhere.go"), size="sm", visible=False, elem_id="ask-imagenet")
     shared.done.change(handlers.elsewhere, shared.analysis, [other, ask], **QUIET)
     with gr.Row(elem_id="controls"):
@@ -47,11 +47,11 @@ def build(shared: Shared) -> dict[str, gr.components.Component]:
             info=say("colours.info"),
             elem_id="colours",
         )
+    maps = gr.HTML(elem_id="maps")
     with gr.Row(elem_id="judging-row"):
-        judging = gr.HTML(elem_id="judging")
+        judging = gr.HTML(elem_id="judging", padding=False)
         judge = gr.Button(say("judge"), size="sm", visible=False, elem_id="judge")
         stop = gr.Button(say("judge.stop"), size="sm", visible=False, elem_id="stop-judging")
-    maps = gr.HTML(elem_id="maps")
     with gr.Row(elem_id="downloads"):
         names = ("figure", "raw", "json", "report", "report_image", "script")
         takes = {name: gr.Button(say(name), size="sm", elem_id=f"take-{name}") for name in names}

@@ -62,7 +62,7 @@ class Api:
         explanations: list[str] | None = None,
         target: str = "",
         against: str = "",
-        trust: bool = True,
+        trust: bool = False,
         options: dict | None = None,
     ) -> tuple[dict, str, str]:
         """Predicts with several backbones, fuses them, and explains: picture in, predictions and maps out.
@@ -75,7 +75,7 @@ class Api:
             explanations: maps to make
             target: class to explain, by name, number or rank ("second", "#2"); empty for the fused answer
             against: class that the target is compared with, named likewise; empty for none
-            trust: whether every map is judged too, beside random ones
+            trust: whether every map is judged too, beside random ones, which takes much longer
             options: of the maps, by name; see the endpoint methods
 
         Returns:
@@ -445,7 +445,7 @@ class Inputs:
                 "", label="class to compare it with, by name, number or rank; empty for none", visible=False
             ),
             "options": lambda: _named(options),
-            "trust": lambda: gr.Checkbox(start.trust, label="judge every map", visible=False),
+            "trust": lambda: gr.Checkbox(False, label="judge every map", visible=False),
             "layer": lambda: gr.Number(-1, label="layer, from 0; -1 is the last", **whole),
             "head": lambda: gr.Number(MEAN, label="head, from 0; -1 is the mean of all", **whole),
             "token": lambda: gr.Number(0, label="token, from 0", **whole),

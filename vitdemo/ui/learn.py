@@ -26,7 +26,7 @@ SPOKEN: Mapping[str, ModuleType] = {"en": lesson_en, "zh-CN": lesson_zh}
 SAMPLE_SIDE = 256  # pixels; what the drawings work on
 RECONSTRUCTIONS = measured.FOLDER / "mae.webp"
 MASKED = "He et al. 2022, Masked Autoencoders Are Scalable Vision Learners"
-CENTRE = "29"  # token of a patch near the middle of an 8 x 8 grid, counted from 1 after the class token
+CENTRE = "80"  # token of a patch near the middle of a 12 x 12 grid: the first is the class token, and counts as 1
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ LESSON = (
         ".att-depth",
         "z′ = z + MSA(LN(z));  z″ = z′ + MLP(LN(z′))",
         "Dosovitskiy et al. 2021, equations 2 and 3",
-        {"layer": "6", "head": "mean", "token": "1"},
+        {"layer": "12", "head": "mean", "token": "1"},
     ),
     Step(
         "rollout",
@@ -103,7 +103,7 @@ LESSON = (
         "#att-play",
         "Ã_l = ½ A_l + ½ I;  R = Ã_L · … · Ã₂ · Ã₁",
         "Abnar and Zuidema 2020, Quantifying Attention Flow in Transformers, section 3",
-        {"layer": "6", "head": "mean", "token": "1"},
+        {"layer": "12", "head": "mean", "token": "1"},
     ),
     Step(
         "proof",
@@ -111,7 +111,7 @@ LESSON = (
         "#target",
         "effect of token j = a_j · (v_j · w)",
         "compare Jain and Wallace 2019, Attention is not Explanation",
-        {"explanations": "rollout,integrated_gradients"},
+        {"explanations": "rollout,grad_cam"},
     ),
     Step(
         "gradients",

@@ -69,7 +69,7 @@ def answer(
     agreement = say("agreement", percent=f"{100 * analysis.fused.agreement:.0f}")
     cards = [_card(analysis, FUSED, say, say("fused"), "", colours[FUSED])] if len(analysis.backbones) > 1 else []
     for row, weight in zip(analysis.backbones, analysis.fused.weights, strict=True):
-        note = say("weight", weight=f"{weight:.2f}") if weight > 0 else say("weight.none")
+        note = say("weight", weight=f"{100 * weight:.0f}") if weight > 0 else say("weight.none")
         about = f"{row.family} · {say('backbone.weights', millions=f'{row.parameters / 1e6:.1f}')}"
         cards.append(_card(analysis, row.name, say, row.name, note, colours[row.name], about))
     broken = "".join(
@@ -297,8 +297,7 @@ def working(progress: Progress, say: Say, besides: str = "", kind: str = "workin
 
 def elsewhere(analysis: Analysis, other: Elsewhere | None, say: Say) -> str:
     """That the classes are all that is known here, and what another collection says."""
-    names = say("comma").join(short(label, say) for label in analysis.labels[:6])
-    told = say("elsewhere.only", count=len(analysis.labels), names=names + (" …" if len(analysis.labels) > 6 else ""))
+    told = say("elsewhere.only", count=len(analysis.labels))
     if other is not None:
         told += f" {say('elsewhere.says', label=short(other.label, say), percent=percent(other.probability))}"
     return f'<p class="elsewhere">{escape(told)}</p>'

@@ -135,7 +135,7 @@ def compose(
             Opinion(
                 say("fused") if one == FUSED else one,
                 INK if one == FUSED else colours[one],
-                "" if one == FUSED else say("weight", weight=f"{weights[one]:.2f}"),
+                "" if one == FUSED else say("weight", weight=f"{100 * weights[one]:.0f}"),
                 tuple((render.short(each, say), p) for each, p in analysis.top(5, one)),
             )
             for one in subjects

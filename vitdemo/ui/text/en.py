@@ -38,8 +38,8 @@ TEXT = {
     "judge.reading": (
         "Better than chance: hiding what a map calls important lowers the probability sooner than random maps do."
     ),
-    "unit.own": "Each map has its own scale of numbers: compare places across the row, not numbers.",
-    "elsewhere.only": "These backbones know {count} classes and nothing else: {names}.",
+    "unit.own": "Each map has its own scale.",
+    "elsewhere.only": "They know these {count} classes and nothing else.",
     "elsewhere.says": "ImageNet says: {label} {percent}",
     "elsewhere.go": "Ask ImageNet about this picture",
     "link_own": "The link was made of somebody's own picture, which is not in it: here is a sample instead.",
@@ -205,7 +205,7 @@ TEXT = {
     "report.device": "Computed on",
     "report.licences": "Licences of the weights",
     "fused": "Fused",
-    "weight": "share in the answer: {weight}",
+    "weight": "counts {weight} %",
     "weight.none": "not counted",
     "agree.one": "One backbone, nothing to fuse.",
     "agree.all": "All {count} backbones say so.",
