@@ -208,6 +208,7 @@ def layout_of(body: nn.Module, size: tuple[int, int]) -> Layout | NotOffered:
 
 _REASONS = {
     "ResNet": "a convolutional network has no attention",
+    "EfficientNet": "a convolutional network has no attention",
     "MobileVitBlock": "MobileViT attends within each pixel phase and convolves in between: no token is one patch",
     "MobileVitV2Block": "MobileViTv2 scores each patch for all others at once: it has no attention from patch to patch",
     "Xcit": "XCiT attends over channels, not over places",
