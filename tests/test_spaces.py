@@ -62,7 +62,7 @@ class Visitor:
 
 
 def shown(handlers: Handlers, picture: str, request: Request = REQUEST) -> list[dict]:
-    run = handlers.run(Visitor(), picture, "", "each", "magma", None, *values_of(request))
+    run = handlers.run(Visitor(), picture, "each", "magma", None, *values_of(request))
     return [dict(zip(RESULTS, change, strict=True)) for change in run]
 
 

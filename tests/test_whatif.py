@@ -306,9 +306,8 @@ def test_hiding_speaks_of_what_is_there(tab, analysis):
 
 
 def test_the_changed_picture_becomes_the_pages(tab, analysis):
-    sample, path = tab.take_changed(sent([0]), analysis, "now", Visitor())
-    taken = images.load(path)
-    assert sample == "" and taken.size == analysis.picture.size and taken.getpixel((2, 2)) == whatif.GREY
+    taken = images.load(tab.take_changed(sent([0]), analysis, "now", Visitor()))
+    assert taken.size == analysis.picture.size and taken.getpixel((2, 2)) == whatif.GREY
     assert taken.getpixel((70, 50)) == analysis.picture.getpixel((70, 50))
     for text in ("", sent()):
         with pytest.raises(gr.Error, match="Nothing is hidden"):
@@ -336,7 +335,7 @@ def test_an_attack_says_who_falls(tab, analysis, subject):
     verdict = whatif.verdict(before, after, "fused")
     words = {"nobody": "Nobody changed", "resists": "The fusion resists", "falls": "answer"}
     assert words[verdict] in shown and before[subject] != after[subject]
-    assert tab.take_attacked(made, Visitor())[1].endswith(".png")
+    assert tab.take_attacked(made, Visitor()).endswith(".png")
 
 
 def test_verdicts_in_words(analysis):
