@@ -16,6 +16,8 @@ from vitdemo.images import load
 from vitdemo.samples import draw
 from vitdemo.ui.page import TABS
 
+# whether there are maps, and of another picture than the one whose style is given
+NEW_MAPS = "old => (document.querySelector('#maps .maps')?.getAttribute('style') ?? old) !== old"
 SAMPLES_ARE_SHOWN = "() => [...document.querySelectorAll('#samples img')].every(image => image.naturalWidth > 0)"
 
 
@@ -74,7 +76,7 @@ def test_upload_gives_a_result(visit, photograph):
     page = visit()
     before = page.locator("#maps .maps").get_attribute("style")
     upload(page, photograph)
-    page.wait_for_function("old => document.querySelector('#maps .maps').getAttribute('style') !== old", arg=before)
+    page.wait_for_function(NEW_MAPS, arg=before)
     settled(page)
     assert "sample" not in page.locator(".ran").inner_text()
     assert "sunflowers" in page.locator("#answer .top").inner_text()
@@ -263,7 +265,7 @@ def test_tall_picture(visit, tmp_path):
     paint(40, 400).save(path)
     before = page.locator("#maps .maps").get_attribute("style")
     upload(page, path)
-    page.wait_for_function("old => document.querySelector('#maps .maps').getAttribute('style') !== old", arg=before)
+    page.wait_for_function(NEW_MAPS, arg=before)
     settled(page)
     assert page.locator("#maps img.unseen").count() == 7
     assert "Hatched" in page.locator("#maps .note").inner_text()

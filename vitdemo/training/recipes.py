@@ -15,7 +15,7 @@ from vitdemo.training.supervised import Recipe
 # for networks that have seen much already: what they know is bent, not replaced
 GENTLE = Augmentation(scale=(0.35, 1.0), rotation=15.0, jitter=0.3, erasing=0.1, mixing_probability=0.5)
 
-# python -m vitdemo train lite --data flowers
+# python -m vitdemo train lite --data flowers    35 min, val 0.953, test 0.934
 LITE = Recipe(
     name="lite",
     family="EfficientNet-Lite",
@@ -38,7 +38,7 @@ LITE = Recipe(
     crops=(0.875, 0.95, 1.0),
 )
 
-# python -m vitdemo train dino --data flowers
+# python -m vitdemo train dino --data flowers    52 min, val 0.944 (epoch 11), test 0.938
 DINO = Recipe(
     name="dino",
     family="ViT (DINOv2)",
@@ -79,7 +79,7 @@ RESNET = Recipe(
     restart_rate=7e-4,
 )
 
-# python -m vitdemo train hybrid --data flowers
+# python -m vitdemo train hybrid --data flowers    42 min after lite, val 0.958, test 0.946
 HYBRID = Recipe(
     name="hybrid",
     family="ViT-CNN hybrid",
@@ -213,14 +213,14 @@ SWIN = Recipe(
     guide_block=2,  # stage 3 has the stride of the guide
 )
 
-# python -m vitdemo train student --data flowers
+# python -m vitdemo train student --data flowers    20 min after the two that teach it, val 0.925, test 0.905
 STUDENT = Recipe(
     name="student",
     family="EfficientNet-Lite student",
     architecture="tf_efficientnet_lite0",
     arguments={},
     training_arguments={"drop_path_rate": 0.05},
-    epochs=6,
+    epochs=4,
     resolutions=((0.0, 168),),
     short_side=208,
     learning_rate=8e-4,
