@@ -104,5 +104,5 @@ def test_what_is_shipped_is_what_is_computed(sample):
     fresh = analyse(picture, request, catalogue, Models("cpu"), masks=masks_of(sample))
     kept = Prepared().find(picture, fresh.backbones, request)
     for field in fields(fresh):
-        if field.name not in {"picture", "seconds"}:
+        if field.name not in {"picture", "seconds", "forward"}:  # the clock
             assert same(getattr(fresh, field.name), getattr(kept, field.name), 1e-4), field.name

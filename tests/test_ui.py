@@ -32,7 +32,7 @@ from vitdemo.ui import attention, compare, measured, permalink, pictures, render
 from vitdemo.ui import handlers as handlers_module
 from vitdemo.ui.early import Early
 from vitdemo.ui.fields import controls, families, fusions, option_groups, options, readers, request_of, values_of
-from vitdemo.ui.handlers import JUDGED, RESULTS, Handlers
+from vitdemo.ui.handlers import JUDGED, RESULTS, Handlers, changes
 from vitdemo.ui.page import TABS, build
 from vitdemo.ui.text import LANGUAGES, language_of, speaker, translated, zh
 from vitdemo.ui.work import Gate, Run
@@ -611,12 +611,12 @@ def test_a_run_that_is_cancelled_leaves_one_whole_analysis(page, file, tmp_path)
     shown = last(steps)
     assert shown["analysis"] is None and shown["answer"] is None and "picture.png" in shown["status"]
 
-    steps, changes = run(page, str(path), values=slow, last=before), []
+    steps, seen = run(page, str(path), values=slow, last=before), []
     for change in steps:
-        changes.append(change)
+        seen.append(change)
         if isinstance(change[RESULTS.index("answer")], str):
             page.cancel(Visitor())
-    shown = last(changes)
+    shown = last(seen)
     found = shown["analysis"]
     assert found.picture.tobytes() == images.load(path).tobytes() and found.maps == {} and found.unfinished is not None
     assert "were not made" in shown["maps"] and "Cancelled" in shown["status"] and "still" not in shown["status"]
@@ -626,11 +626,11 @@ def test_a_run_that_is_cancelled_leaves_one_whole_analysis(page, file, tmp_path)
 def test_settings_that_are_those_shown_change_nothing(page, file):
     """Opening a list and leaving it sends its value again."""
     analysis = last(run(page, file))["analysis"]
-    assert list(page.run_if_quick(Visitor(), "", file, "each", "magma", analysis, *quick())) == []
+    assert list(page.run_if_quick(Visitor(), "", file, "each", "magma", analysis, *quick())) == [changes()]
     running = run(page, file, values=values_of(Request("tiny", ("vit",), "mean", ("occlusion",))), last=analysis)
     next(running)
     again = values_of(Request("tiny", ("vit",), "mean", ("occlusion",)))
-    assert list(page.run_if_quick(Visitor(), "", file, "each", "magma", analysis, *again)) == []
+    assert list(page.run_if_quick(Visitor(), "", file, "each", "magma", analysis, *again)) == [changes()]
     assert last(running)["analysis"].request.explanations == ("occlusion",)  # it was not ended
 
 

@@ -207,7 +207,9 @@ def test_link_restores_what_it_says(visit):
 
 
 def test_link_with_nonsense_says_so_and_works(visit):
-    page = visit("?backbones=hf-hub:evil/model&steps=9999999&fusion=%3Cscript%3E&sample=../../etc/passwd")
+    page = visit(
+        "?backbones=hf-hub:evil/model&steps=9999999&fusion=%3Cscript%3E&sample=../../etc/passwd&explanations=rollout"
+    )
     page.get_by_text("backbones, fusion, steps, sample").first.wait_for()
     assert page.locator("#answer .card").count() == 4
 
@@ -275,6 +277,7 @@ def test_imagenet_says_what_it_needs_and_flowers_work_on(visit):
     """The server of these tests has no network."""
     page = visit()
     page.locator("#collection").get_by_text("ImageNet").click()
+    page.locator("#backbones").get_by_text("resnet50").click()
     page.wait_for_function("() => document.querySelector('#analyse').innerText.includes('MB once')")
     assert "fetches" in page.locator("#backbones").inner_text()
     samples = page.locator("#samples img")

@@ -252,10 +252,11 @@ class Handlers:
         say, plain = say_to(request), replace(wanted, trust=False)
         running = self._runs.about(request.session_hash, ANALYSIS)
         if running == plain:
+            yield changes()  # a generator that yields nothing would empty the page
             return
         if running is None and last is not None and replace(last.asked, trust=False) == plain:
-            if "stale" in (status or ""):  # they were others for a while
-                yield changes(status="", analyse=gr.update(value=say("analyse")))
+            stale = "stale" in (status or "")  # they were others for a while
+            yield changes(status="", analyse=gr.update(value=say("analyse"))) if stale else changes()
             return
         label = self._button(wanted, rows, last, say)
         if label and not self._is_kept(picture, rows, wanted):
