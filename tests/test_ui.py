@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import paint
 from vitdemo import images, result
 from vitdemo.attention import tokens
-from vitdemo.backbones import default_catalogue
+from vitdemo.backbones import Catalogue, default_catalogue
 from vitdemo.draw import SCALES
 from vitdemo.errors import Cancelled
 from vitdemo.explain import EXPLANATIONS, Options
@@ -27,6 +27,7 @@ from vitdemo.fusion import FUSIONS, evidence_of
 from vitdemo.models import Models
 from vitdemo.pipeline import FUSED, Progress, Request, analyse
 from vitdemo.samples import shipped
+from vitdemo.sources import Hub
 from vitdemo.types import Heat
 from vitdemo.ui import attention, compare, measured, permalink, pictures, render, report, settings, whatifshow
 from vitdemo.ui import handlers as handlers_module
@@ -914,6 +915,8 @@ def test_gradio_reads_no_picture(tmp_path, page):
 def test_default_catalogue_suggests_small_backbones_of_different_families():
     catalogue = default_catalogue()
     assert catalogue.suggested("flowers") == ["dino", "hybrid", "lite"]
-    rows = catalogue.get("imagenet", catalogue.suggested("imagenet"))
+    assert catalogue.suggested("imagenet") == ["lite0"]  # it opens without a network
+    fetched = Catalogue(row for row in catalogue if isinstance(row.source, Hub))
+    rows = fetched.get("imagenet", fetched.suggested("imagenet"))
     assert len({row.family for row in rows}) == 3 and sum(row.bytes for row in rows) < 100e6
     assert len(catalogue.members("imagenet")) >= 14

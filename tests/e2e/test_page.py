@@ -355,12 +355,12 @@ def test_the_language_switch_changes_every_text_and_keeps_the_rest(visit):
     page = visit("?fusion=geometric&explanations=rollout")
     page.locator("#language").click()
     page.wait_for_function("() => location.search.includes('lang=zh')")
-    page.locator("#answer", has_text="占").wait_for()
+    page.locator("#answer", has_text="权重").wait_for()
     page.locator("#methods", has_text="积分梯度").wait_for()
     assert "fusion=geometric" in page.url and page.locator("#maps .method").count() == 1
     assert "Opacity" not in page.locator("body").inner_text()
     page.goto(page.url.split("?")[0])  # chosen once, it holds
-    page.locator("#answer", has_text="占").wait_for()
+    page.locator("#answer", has_text="权重").wait_for()
     page.locator("#language").click()
     page.wait_for_function("() => location.search.includes('lang=en')")
     page.locator("#answer", has_text="counts").wait_for()

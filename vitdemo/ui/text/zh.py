@@ -206,7 +206,7 @@ TEXT = {
     "report.device": "计算设备",
     "report.licences": "权重的许可",
     "fused": "融合",
-    "weight": "占 {weight} %",
+    "weight": "占权重 {weight} %",
     "weight.none": "未计入",
     "agree.one": "只有一个骨干网络，无需融合。",
     "agree.all": "{count} 个骨干网络都这么说。",
