@@ -246,11 +246,10 @@ def _write(folder: Path, files: Iterator[tuple[str, bytes]]) -> None:
 
 def _known(analysis, other) -> list[str]:
     """That these classes are all that these backbones know; nothing of ImageNet's own."""
-    from vitdemo.elsewhere import IMAGENET
     from vitdemo.labels import first_name
     from vitdemo.result import percent
 
-    if analysis.request.collection == IMAGENET:
+    if analysis.request.collection == host.IMAGENET:
         return []
     labels = analysis.labels
     some = ", ".join(labels[:6]) + (", …" if len(labels) > 6 else "")

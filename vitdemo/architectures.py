@@ -18,6 +18,7 @@ from timm.data import (
 from timm.layers import HybridEmbed
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from timm.models.vision_transformer import VisionTransformer
+from torch import nn
 
 from vitdemo.transformers_format import bodies  # noqa: F401  registers its own, too
 
@@ -83,15 +84,7 @@ def vit_resnet_tiny(
         avg_down=True,
         in_chans=kwargs.get("in_chans", 3),
     )
-    settings = {"img_size": 128, "patch_size": 1, "embed_dim": 192, "depth": 5, "num_heads": 3} | kwargs
-    return build_model_with_cfg(
-        VisionTransformer,
-        "vit_resnet_tiny",
-        pretrained,
-        feature_cfg={"out_indices": 3, "feature_cls": "getter"},
-        embed_layer=partial(HybridEmbed, backbone=stem),
-        **settings,
-    )
+    return _on(stem, "vit_resnet_tiny", pretrained, {"img_size": 128, "depth": 5} | kwargs)
 
 
 @register_model
@@ -108,12 +101,16 @@ def vit_lite0_tiny(pretrained: bool = False, **kwargs) -> VisionTransformer:
         "tf_efficientnet_lite0", features_only=True, out_indices=(3,), in_chans=kwargs.get("in_chans", 3)
     )
     del stem.blocks[5:]  # what lies behind stride 16; timm leaves it in place and computes it
-    settings = {"img_size": 192, "patch_size": 1, "embed_dim": 192, "depth": 4, "num_heads": 3} | kwargs
+    return _on(stem, "vit_lite0_tiny", pretrained, {"img_size": 192, "depth": 4} | kwargs)
+
+
+def _on(stem: nn.Module, name: str, pretrained: bool, settings: dict) -> VisionTransformer:
+    """A ViT whose tokens are the places of the last map that a convolutional stem gives."""
     return build_model_with_cfg(
         VisionTransformer,
-        "vit_lite0_tiny",
+        name,
         pretrained,
         feature_cfg={"out_indices": 3, "feature_cls": "getter"},
         embed_layer=partial(HybridEmbed, backbone=stem),
-        **settings,
+        **{"patch_size": 1, "embed_dim": 192, "num_heads": 3} | settings,
     )

@@ -10,10 +10,9 @@ import numpy as np
 from PIL import Image
 
 from vitdemo.backbones import Catalogue
+from vitdemo.host import IMAGENET
 from vitdemo.models import Models, is_here
 from vitdemo.predict import is_finite, predict
-
-IMAGENET = "imagenet"  # the collection that knows the most
 
 
 @dataclass(frozen=True)

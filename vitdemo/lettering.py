@@ -67,9 +67,15 @@ def families() -> tuple[str, ...]:
     return tuple(family for family in ("DejaVu Sans", chinese, *FURTHER) if family and _file_of(family))
 
 
+@cache
+def _known() -> frozenset[int]:
+    """The code points that any of them has."""
+    return frozenset().union(*(_letters(_file_of(family)) for family in families()))
+
+
 def plain(text: str) -> str:
     """One line of letters that can be drawn: breaks and controls become spaces, letters of no font `MISSING`."""
-    known = frozenset().union(*(_letters(_file_of(family)) for family in families()))
+    known = _known()
     shown = (" " if unicodedata.category(letter)[0] in "CZ" else letter for letter in str(text))
     return " ".join("".join(letter if letter == " " or ord(letter) in known else MISSING for letter in shown).split())
 

@@ -60,7 +60,11 @@ class Prepared:
 
     def find(self, picture: Image.Image, rows: Sequence[Backbone], request: Request) -> Analysis | None:
         """The analysis of exactly this, or None."""
-        path = self._paths.get(key_of(picture, rows, request))
+        return self.get(key_of(picture, rows, request), picture, rows, request)
+
+    def get(self, key: str, picture: Image.Image, rows: Sequence[Backbone], request: Request) -> Analysis | None:
+        """As `find`, for who has the key of this already."""
+        path = self._paths.get(key)
         return None if path is None else read(path, picture, rows, request)
 
 

@@ -144,7 +144,7 @@ def evaluate(
     labels = labels_of(rows[0])
     folder = measured_folder(folder, labels)
     there = list_pictures(folder, labels)
-    found, broken = thinned(there, limit), []
+    found, broken, filled = thinned(there, limit), [], {target for _, target in there}
     with models.use(rows) as loaded:
         said, targets = opinions(loaded, found, batch, report, stages, broken)
         silent = {name: not_finite(name) for name, each in said.items() if not is_finite(each)}
@@ -166,7 +166,7 @@ def evaluate(
         pictures=len(targets),
         broken=tuple(broken),
         silent=silent,
-        empty=tuple(label for index, label in enumerate(labels) if index not in {target for _, target in there}),
+        empty=tuple(label for index, label in enumerate(labels) if index not in filled),
         labels=tuple(labels),
         device=str(models.device),
         threads=torch.get_num_threads(),

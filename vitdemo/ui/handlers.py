@@ -17,11 +17,12 @@ import gradio as gr
 
 from vitdemo import result
 from vitdemo.backbones import FUSED, Backbone, Catalogue, default_catalogue
-from vitdemo.elsewhere import IMAGENET, Elsewhere, elsewhere
+from vitdemo.elsewhere import Elsewhere, elsewhere
 from vitdemo.errors import Cancelled, VitdemoError
 from vitdemo.explain import EXPLANATIONS
 from vitdemo.faithfulness import Settings, passes
 from vitdemo.fusion import FUSIONS, evidence_of
+from vitdemo.host import IMAGENET
 from vitdemo.labels import first_name
 from vitdemo.models import Models, is_here, labels_of
 from vitdemo.pipeline import Analysis, Progress, Request, analyse, check, judge, opening
@@ -285,8 +286,8 @@ class Handlers:
         if seconds > patience:
             yield judged_changes(render.line(say("judge.offer")), offer=label, stop=False)
             return
-        sample = self.known.sample_of(last.picture, last.request.collection)
-        masks = pictures.masks(self.samples[last.request.collection][sample]) if sample else {}
+        sample = self.known.file_of(last.picture, last.request.collection)
+        masks = pictures.masks(sample) if sample else {}
         rows = list(last.backbones)
 
         def work(report):
@@ -320,7 +321,7 @@ class Handlers:
             key = key_of(known.picture, rows, request)
             found, whence = self._opened.get(key), "kept"
             if found is None:
-                found, whence = self._prepared.find(known.picture, rows, request), "prepared"
+                found, whence = self._prepared.get(key, known.picture, rows, request), "prepared"
             if found is not None:
                 trust = found.trust if wanted.trust else {}
                 request = replace(request, trust=bool(trust))
@@ -491,8 +492,8 @@ class Handlers:
 
     def _sample_file(self, analysis: Analysis) -> str:
         """The file name of the sample that was analysed, "" if it was another picture."""
-        sample = self.known.sample_of(analysis.picture, analysis.request.collection)
-        return self.samples[analysis.request.collection][sample].name if sample else ""
+        file = self.known.file_of(analysis.picture, analysis.request.collection)
+        return file.name if file else ""
 
     def display(self, request: gr.Request) -> list:
         """How the link wants maps to be drawn: [scale, colours, opacity]."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import gradio as gr
 from starlette.middleware import Middleware
 
-from vitdemo.elsewhere import IMAGENET
+from vitdemo.host import IMAGENET
 from vitdemo.ui import analyse, attention, compare, learn, settings, whatif
 from vitdemo.ui.api import build as build_endpoints
 from vitdemo.ui.api import has_mcp

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from vitdemo import images
 from vitdemo.naming import name_of
-from vitdemo.ui import pictures
 
 
 @dataclass(frozen=True)
@@ -25,11 +23,6 @@ class Known:
     picture: Image.Image  # upright RGB
     name: str  # its file's name, never a path
     sample: str  # the sample's name in its collection, "" where it is none
-    path: Path | None  # the sample's file
-
-    def masks(self) -> dict[str, np.ndarray]:
-        """Where its objects are, (H, W) bool by class, as far as that is known."""
-        return pictures.masks(self.path) if self.path else {}
 
 
 def digest(picture: Image.Image) -> str:
@@ -62,10 +55,10 @@ class Samples:
             PictureError: it is no picture that can be used.
         """
         picture = images.load(file)
-        sample = self.sample_of(picture, collection)
-        path = self.paths[collection][sample] if sample else None
-        return Known(picture, path.name if path else name_of(str(file)), sample, path)
+        sample = self._by_pixels.get((collection, digest(picture)), "")
+        return Known(picture, name_of(str(self.paths[collection][sample] if sample else file)), sample)
 
-    def sample_of(self, picture: Image.Image, collection: str) -> str:
-        """The name of the sample that has these pixels, "" where there is none."""
-        return self._by_pixels.get((collection, digest(picture)), "")
+    def file_of(self, picture: Image.Image, collection: str) -> Path | None:
+        """The file of the sample that has these pixels; None where there is none."""
+        sample = self._by_pixels.get((collection, digest(picture)))
+        return None if sample is None else self.paths[collection][sample]
