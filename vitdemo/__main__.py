@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
-from vitdemo import console, host, listing
+from vitdemo import console, defaults, host, listing
 from vitdemo.errors import VitdemoError
-from vitdemo.listing import DEFAULT_EXPLANATIONS, OPTIONS
+from vitdemo.listing import OPTIONS
 
 METAVARS = {str: "NAME", int: "N", float: "X"}
 
@@ -132,10 +132,10 @@ def _add_analyse(commands) -> None:
     parser.add_argument("--fusion", default="mean", metavar="NAME", help="how opinions become one: see methods; mean")
     parser.add_argument(
         "--explain",
-        default=DEFAULT_EXPLANATIONS,
+        default=defaults.EXPLANATIONS,
         type=_names,
         metavar="A,B,…",
-        help=f"explanations: see methods, or none; {','.join(DEFAULT_EXPLANATIONS)}",
+        help=f"explanations: see methods, or none; {','.join(defaults.EXPLANATIONS)}",
     )
     parser.add_argument(
         "--target",

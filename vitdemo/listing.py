@@ -6,9 +6,6 @@ Modules that need torch are imported inside the functions, so that `--help` answ
 from collections.abc import Iterable
 from dataclasses import asdict
 
-# What is shown unless something else is asked for: made in a few passes, and able to tell two classes apart.
-DEFAULT_EXPLANATIONS = ("relevance", "grad_cam")
-
 # A flag for each field of explain.Options: its type, and what it does. `methods` lists defaults and limits.
 OPTIONS: dict[str, tuple[type, str]] = {
     "head_fusion": (str, "attention: how heads become one matrix"),

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from vitdemo import defaults
 from vitdemo.attention import Recorder
 from vitdemo.backbones import FUSED, Backbone, Catalogue
 from vitdemo.errors import NotOfferedError, UnknownNameError, VitdemoError
@@ -17,7 +18,6 @@ from vitdemo.explain.attention import layout
 from vitdemo.faithfulness import Judge, Memory, Settings, Trust
 from vitdemo.fusion import FUSIONS, FusedModel, evidence_of, fuse, pairwise_divergence
 from vitdemo.labels import synonyms
-from vitdemo.listing import DEFAULT_EXPLANATIONS
 from vitdemo.models import Model, Models, labels_of
 from vitdemo.predict import is_finite, not_finite, predict
 from vitdemo.types import Fused, Heat, NotOffered, Prediction
@@ -30,7 +30,7 @@ class Request:
     collection: str = "flowers"
     backbones: tuple[str, ...] = ("vit", "hybrid", "resnet")
     fusion: str = "mean"
-    explanations: tuple[str, ...] = DEFAULT_EXPLANATIONS
+    explanations: tuple[str, ...] = defaults.EXPLANATIONS
     # a class, by name, number or rank ("second", or "#2", of the fused model); None is the fused model's first choice
     target: str | None = None
     options: Options = field(default_factory=Options)

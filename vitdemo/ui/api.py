@@ -15,11 +15,10 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from vitdemo import draw, images, listing, microscope, result, whatif
+from vitdemo import defaults, draw, images, listing, microscope, result, whatif
 from vitdemo.errors import NotOfferedError, PictureError, VitdemoError
 from vitdemo.explain import EXPLANATIONS, Options
 from vitdemo.fusion import FUSIONS
-from vitdemo.listing import DEFAULT_EXPLANATIONS
 from vitdemo.models import Models
 from vitdemo.pipeline import FUSED, Analysis, Request, check
 from vitdemo.types import NotOffered
@@ -81,7 +80,7 @@ class Api:
         Returns:
             The result as JSON, the figure of all maps (PNG), and the raw maps (NPZ).
         """
-        methods = list(DEFAULT_EXPLANATIONS) if explanations is None else explanations
+        methods = list(defaults.EXPLANATIONS) if explanations is None else explanations
         wanted = replace(self._request(collection, backbones, fusion, methods, target, against, options), trust=trust)
         done = self._analysed(picture, wanted)
         figure = write_file(done, "png", result.figure(done))
