@@ -1,6 +1,7 @@
 """The whole way of a picture on tiny backbones."""
 
 import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from tests.conftest import LABELS, TINY, everything_on, paint, stopping_after, subject_of
+from vitdemo import pipeline
 from vitdemo.backbones import FUSED, Catalogue
 from vitdemo.errors import Cancelled, UnknownNameError, VitdemoError
 from vitdemo.explain import EXPLANATIONS, Options, explain, gradient
@@ -173,6 +175,18 @@ def test_pictures_of_any_proportions(shared, catalogue, size):
 
 
 # how much work it is
+
+
+def test_a_pass_is_timed_when_the_networks_are_warm(shared, catalogue, picture, monkeypatch):
+    cold = 0.5  # seconds that the first pass of a network just loaded is slower
+
+    def slow(*given, first=pipeline.look):
+        time.sleep(cold)
+        return first(*given)
+
+    monkeypatch.setattr(pipeline, "look", slow)
+    assert analyse(picture, REQUEST, catalogue, shared).forward < cold
+    assert analyse(picture, replace(REQUEST, explanations=()), catalogue, shared).forward > 3 * cold
 
 
 def test_one_forward_pass_gives_prediction_and_rollout(catalogue, picture):

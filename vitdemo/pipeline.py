@@ -85,7 +85,7 @@ class Analysis:
     trust: Mapping[str, Mapping[str, Trust]] = field(default_factory=dict)  # of each map there is, where it was asked
     against: int | None = None  # the class that the target is compared with
     name: str = ""  # what the picture is called: a file's name, never a path
-    forward: float = 0.0  # seconds that one pass of all backbones took
+    forward: float = 0.0  # seconds that one pass of all backbones takes
     broken: Mapping[str, str] = field(default_factory=dict)  # backbones that gave no finite answer, and the sentence
     unfinished: Request | None = None  # what was asked for, where the work ended before the maps were there
 
@@ -204,11 +204,22 @@ def analyse(
         )
         report(Progress("predicted", 0.1, analysis))
         subjects = subjects_of(loaded, seen, picture, request.fusion, fused.weights, target, against)
-        analysis = replace(_explain_all(analysis, subjects, report), seconds=time.perf_counter() - began)
+        started = time.perf_counter()
+        analysis = _explain_all(analysis, subjects, report)
+        explaining = time.perf_counter() - started
+        if count := passes_behind_maps(request):  # the first pass of a network just loaded is slow
+            analysis = replace(analysis, forward=min(forward, explaining / count))
+        analysis = replace(analysis, seconds=time.perf_counter() - began)
         if not request.trust:
             return analysis
         report(Progress("explained", 0.5, analysis))
         return replace(analysis, trust=_judge_all(analysis, subjects, (masks or {}).get(labels[target]), report))
+
+
+def passes_behind_maps(request: Request) -> int:
+    """What the maps of one subject take, in forward passes: going back counts as two."""
+    methods = [EXPLANATIONS.get(name) for name in dict.fromkeys(request.explanations)]
+    return sum(each.passes(request.options) + 2 * each.backward(request.options) for each in methods)
 
 
 def sound(models: Sequence[Model], looks: Sequence["Look"]) -> tuple[list[Model], list["Look"], dict[str, str]]:

@@ -43,8 +43,14 @@ def running(folder: Path, cwd: Path = ROOT, flags: Sequence[str] = ()) -> Iterat
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("server")) as address:
+def server_log(tmp_path_factory) -> Path:
+    """What `server` prints."""
+    return tmp_path_factory.mktemp("server") / "server.log"
+
+
+@pytest.fixture(scope="session")
+def server(server_log):
+    with running(server_log.parent) as address:
         yield address
 
 
@@ -79,7 +85,8 @@ def chromium():
 
 # What most tests ask: a transformer, one that attends in windows, and a convolutional network, all of them small.
 USUAL = {"backbones": "vit,swin,resnet", "explanations": "rollout,integrated_gradients", "trust": "0"}
-LEAVING = ("AbortError", "Connection errored out")  # what Gradio says of requests that a reload breaks off
+# What Gradio says of requests that a reload breaks off; 404 is the queue's, of a session whose page has been left.
+LEAVING = ("AbortError", "Connection errored out", "Unexpected error 404")
 
 
 def grave(message) -> bool:

@@ -193,19 +193,33 @@ def test_what_there_is_to_choose(client):
     [
         ("/attention", {"backbone": "resnet"}, "resnet cannot be examined"),
         ("/attention", {"layer": 99}, "layer is 99; allowed: -1 to"),
-        ("/attention", {"token": None}, "token is None; allowed: a whole number"),
+        ("/attention", {"token": 1.5}, "token is 1.5; allowed: a whole number"),
+        ("/attention", {"token": "first"}, "token is 'first'; allowed: a whole number"),
         ("/attack", {"epsilon": 400}, "epsilon is '400'; allowed"),
         ("/attack", {"subject": "vit", "backbones": ["resnet"]}, "'vit' cannot be attacked"),
-        ("/explain", {"subject": "hf-hub:somebody/something"}, "not in the list of choices"),
+        ("/explain", {"subject": "hf-hub:somebody/something"}, "'hf-hub:somebody/something'"),
         ("/explain", {"target": "roses", "against": "roses"}, "roses is to be compared with itself"),
         ("/explain", {"against": "nettle"}, "Unknown target class 'nettle'"),
-        ("/explain", {"method": "feeling"}, "not in the list of choices"),
-        ("/predict", {"collection": "cars"}, "not in the list of choices"),
+        ("/explain", {"method": "feeling"}, "Unknown explanation 'feeling'"),
+        ("/explain", {"options": [3]}, "options is \\[3\\]; allowed: an object"),
+        ("/attack", {"method": "hope"}, "Unknown attack 'hope'"),
+        ("/predict", {"collection": "cars"}, "Unknown collection 'cars'"),
+        ("/predict", {"collection": 5}, "collection is 5; allowed: a text"),
+        ("/predict", {"backbones": "vit"}, "backbones is 'vit'; allowed: a list of texts"),
+        ("/predict", {"fusion": "hope"}, "Unknown fusion 'hope'"),
+        ("/analyse", {"trust": "yes"}, "trust is 'yes'; allowed: true or false"),
     ],
 )
-def test_every_endpoint_says_what_is_wrong(client, picture_file, endpoint, given, words):
+def test_every_endpoint_says_what_is_wrong(client, server_log, picture_file, endpoint, given, words):
+    before = len(server_log.read_text())
     with pytest.raises(AppError, match=words):
         client.predict(picture=picture_file, **given, api_name=endpoint)
+    assert "Traceback" not in server_log.read_text()[before:]
+
+
+def test_nothing_sent_is_what_is_documented(client, picture_file):
+    given = {"collection": None, "backbones": ["vit"], "fusion": None}
+    assert set(client.predict(picture=picture_file, **given, api_name="/predict")["backbones"]) == {"vit"}
 
 
 def told_by_mcp(server: str, *calls: tuple[str, dict]):
@@ -282,14 +296,14 @@ def test_mcp_tools_take_a_picture_and_give_pictures(server):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"backbones": ["hf-hub:somebody/something"]}, "not in the list of choices"),
-        ({"fusion": "magic"}, "not in the list of choices"),
-        ({"collection": "cars"}, "not in the list of choices"),
+        ({"backbones": ["hf-hub:somebody/something"]}, "'hf-hub:somebody/something'"),
+        ({"fusion": "magic"}, "Unknown fusion 'magic'"),
+        ({"collection": "cars"}, "Unknown collection 'cars'"),
         ({"target": "nettle"}, "Unknown target class"),
         ({"options": {"steps": 10**9}}, "steps is"),
         ({"options": {"nothing": 1}}, "Unknown options"),
-        ({"options": 3}, "Options are 3"),
-        ({"explanations": ["feeling"]}, "not in the list of choices"),
+        ({"options": 3}, "options is 3; allowed: an object"),
+        ({"explanations": ["feeling"]}, "Unknown explanation 'feeling'"),
     ],
 )
 def test_bad_input_gets_one_sentence(client, picture_file, given, words):

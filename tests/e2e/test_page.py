@@ -445,7 +445,10 @@ def test_judged_maps_say_in_a_word_how_far_to_believe_them(visit):
 
 def test_every_map_of_an_ordinary_analysis_is_judged(visit):
     page = visit("?trust=1&backbones=swin,resnet&explanations=grad_cam")
-    page.locator("#maps .trust").first.wait_for()
+    page.locator("#maps .trust, #judge:visible").first.wait_for()
+    if page.locator("#judge").is_visible():  # where it would take more than a few seconds
+        page.locator("#judge").click()
+        page.locator("#maps .trust").first.wait_for()
     assert page.locator("#maps .trust").count() == page.locator("#maps button.stack").count() > 0
 
 

@@ -6,6 +6,7 @@ that says what is allowed, so that nothing else gets in; what is wrong comes bac
 
 import functools
 import importlib.util
+import inspect
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -31,6 +32,42 @@ MEAN = -1  # the head that stands for the mean of all
 def has_mcp() -> bool:
     """Whether `gradio[mcp]` is installed, so that the endpoints can be MCP tools."""
     return importlib.util.find_spec("mcp") is not None
+
+
+# What an argument may be, by its type in the signature: in words, and as a test of what JSON can hold.
+KINDS: dict[Any, tuple[str, Callable[[Any], bool]]] = {
+    str: ("a text", lambda value: isinstance(value, str)),
+    bool: ("true or false", lambda value: isinstance(value, bool)),
+    int: ("a whole number", lambda value: isinstance(value, int | float) and float(value).is_integer()),
+    list[str] | None: (
+        "a list of texts",
+        lambda value: isinstance(value, list | tuple) and all(isinstance(each, str) for each in value),
+    ),
+    dict | None: ("an object with values by name", lambda value: isinstance(value, dict)),
+}
+
+
+def typed(function: Callable) -> Callable:
+    """The function, for arguments that come as JSON: nothing stands for the default, and each is of its type.
+
+    Raises:
+        VitdemoError: an argument is of another type; allowed is the one in the signature.
+    """
+    arguments = [each for each in inspect.signature(function).parameters.values() if each.name != "self"]
+
+    @functools.wraps(function)
+    def checked(*given):
+        values = []
+        for argument, value in zip(arguments, given, strict=False):
+            if value is None and argument.default is not argument.empty:
+                value = argument.default
+            words, fits = KINDS[argument.annotation]
+            if value is not None and not fits(value):
+                raise VitdemoError(f"{argument.name} is {value!r:.80}; allowed: {words}.")
+            values.append(int(value) if argument.annotation is int else value)
+        return function(*values)
+
+    return checked
 
 
 def said(function: Callable) -> Callable:
@@ -219,7 +256,6 @@ class Api:
             the length of v.
         """
         row = self.handlers.catalogue.get(collection, [backbone])[0]
-        layer, head, token = (_whole(*pair) for pair in (("layer", layer), ("head", head), ("token", token)))
         with self.handlers.gate:
             return self.handlers.entrance(attention_of, row, _loaded(picture), layer, head, token, rows=[row])
 
@@ -251,11 +287,10 @@ class Api:
             backbone falls, or "falls"; the attacked picture (PNG); and the change, magnified (PNG).
         """
         wanted = self._request(collection, backbones, fusion)
-        given = _whole("epsilon", epsilon), _whole("steps", steps)
         rows = check(wanted, self.handlers.catalogue)
         with self.handlers.gate:
             made, before, after = self.handlers.entrance(
-                misled, _loaded(picture), wanted, self.handlers.catalogue, method, *given, subject, rows=rows
+                misled, _loaded(picture), wanted, self.handlers.catalogue, method, epsilon, steps, subject, rows=rows
             )
         first = {name: whatif.first_choices(one) for name, one in (("before", before), ("after", after))}
         outcome = {
@@ -370,17 +405,9 @@ def _loaded(picture: str) -> Image.Image:
 def _options(given: dict | None) -> Options:
     given = given or {}
     known = [field.name for field in fields(Options)]
-    if not isinstance(given, dict):
-        raise VitdemoError(f"Options are {given!r:.80}; allowed: an object with some of {', '.join(known)}.")
     if unknown := [name for name in given if name not in known]:
         raise VitdemoError(f"Unknown options {', '.join(unknown)[:80]}; allowed: {', '.join(known)}.")
     return Options(**given)
-
-
-def _whole(name: str, value: float) -> int:
-    if value is None or value != int(value):
-        raise VitdemoError(f"{name} is {value}; allowed: a whole number.")
-    return int(value)
 
 
 def _short(analysis: Analysis) -> dict:
@@ -451,7 +478,10 @@ class Inputs:
             "epsilon": lambda: gr.Number(4, label=f"largest change, 0 to {whatif.MOST_EPSILON} of 255", **whole),
             "steps": lambda: gr.Number(10, label=f"steps of pgd, 1 to {whatif.MOST_STEPS}", **whole),
         }
-        return made[name]()
+        component = made[name]()
+        if name != "picture":  # what Gradio would refuse in words of its own, with a traceback, reaches `typed`
+            component.preprocess = lambda payload: payload
+        return component
 
 
 def _named(label: str) -> gr.JSON:
@@ -482,7 +512,7 @@ def build(handlers: Handlers) -> None:
             for label in labels
         ]
         gr.Button(visible=False).click(
-            said(function),
+            said(typed(function)),
             [inputs.make(argument, name) for argument in arguments],
             outputs,
             api_name=name,

@@ -25,7 +25,7 @@ from vitdemo.fusion import FUSIONS, evidence_of
 from vitdemo.host import IMAGENET
 from vitdemo.labels import first_name
 from vitdemo.models import Models, is_here, labels_of
-from vitdemo.pipeline import Analysis, Progress, Request, analyse, check, judge, opening
+from vitdemo.pipeline import Analysis, Progress, Request, analyse, check, judge, opening, passes_behind_maps
 from vitdemo.prepared import Prepared, key_of
 from vitdemo.samples import FOLDER
 from vitdemo.script import script
@@ -518,12 +518,7 @@ def _judging(analysis: Analysis) -> int:
 
 def _cost(request: Request, rows) -> float:
     """What a request costs until its maps are there, in passes times weights: enough to compare two requests."""
-    passes = 1
-    for name in request.explanations:
-        method = EXPLANATIONS.get(name)
-        forward, backward = method.passes(request.options), method.backward(request.options)
-        passes += 2 * (forward + 2 * backward)  # going back takes about twice as long
-    return passes * sum(row.parameters for row in rows)
+    return (1 + 2 * passes_behind_maps(request)) * sum(row.parameters for row in rows)
 
 
 def _file(analysis: Analysis | None, suffix: str, make) -> str | None:
