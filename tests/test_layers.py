@@ -13,9 +13,9 @@ PACKAGE = ROOT / "vitdemo"
 # From the ground up. A module may import from lower floors, and from its own floor.
 FLOORS = [
     {"types", "errors", "console", "defaults", "naming"},
-    {"registry", "views", "stages", "address", "labels", "lettering"},
+    {"registry", "views", "stages", "address", "labels", "lettering", "recorded"},
     {"images", "folders", "attention", "samples", "draw", "charts", "transformers_format", "architectures"},
-    {"weights", "sources", "backbones", "checkpoint"},
+    {"weights", "sources", "backbones", "cards", "checkpoint"},
     {"models"},
     {"predict", "fusion"},
     {"explain"},

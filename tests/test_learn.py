@@ -14,10 +14,11 @@ import pytest
 from PIL import Image
 
 from tests.html import Page
+from vitdemo import recorded
 from vitdemo.backbones import default_catalogue
 from vitdemo.checkpoint import skeleton
 from vitdemo.pipeline import Request
-from vitdemo.ui import learn, measured, permalink
+from vitdemo.ui import learn, permalink
 from vitdemo.ui.learn import LESSON, SPOKEN
 from vitdemo.ui.page import TABS
 
@@ -140,7 +141,7 @@ def test_learning_without_labels_says_what_was_measured(page):
     with Image.open(io.BytesIO(data)) as sheet:
         assert (str(sheet.width), str(sheet.height)) == (picture["width"], picture["height"])
     assert picture["alt"] == SPOKEN[spoken].UNLABELLED["alt"]
-    figures = measured.read("flowers")
+    figures = recorded.measured("flowers")
     share = {name: f"{100 * figures['backbones'][name]['top1']['value']:.1f} %" for name in ("vit", "vit_mae")}
     assert all(text in parsed.text for text in (*share.values(), f"{figures['pictures']} "))
     rows = {name: {"top1": {"value": value}} for name, value in (("vit", 0.25), ("vit_mae", 0.5))}

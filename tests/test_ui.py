@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import paint
-from vitdemo import images, result
+from vitdemo import images, recorded, result
 from vitdemo.attention import tokens
 from vitdemo.backbones import Catalogue, default_catalogue
 from vitdemo.draw import SCALES
@@ -786,10 +786,10 @@ def test_too_sure_is_called_too_sure(figures):
 
 
 def test_figures_that_are_not_there_say_so(page, tmp_path):
-    assert measured.read("tiny", tmp_path) is None
+    assert recorded.measured("tiny", tmp_path) is None
     for content in ("{", "[]", '{"version": 1}'):
         (tmp_path / "tiny.json").write_text(content)
-        assert measured.read("tiny", tmp_path) is None
+        assert recorded.measured("tiny", tmp_path) is None
 
 
 # Cancelling

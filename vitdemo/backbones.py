@@ -135,6 +135,9 @@ def bundled(folder: Path = BUNDLED) -> list[Backbone]:
 ORDER = ("dino", "hybrid", "lite", "vit", "deit", "vit_mae", "swin", "levit", "coatnet", "resnet", "student")
 
 
+DETAILS = ("test_accuracy", "recipe", "trained_on", "provenance", "history")
+
+
 def read_sidecar(path: Path) -> Backbone:
     """One bundled backbone from its JSON file.
 
@@ -164,7 +167,7 @@ def read_sidecar(path: Path) -> Backbone:
             labels=tuple(data["labels"]),
             temperature=data["temperature"],
             student_of=tuple(data.get("student_of", ())),
-            details={key: data[key] for key in ("test_accuracy", "recipe", "trained_on")},
+            details={key: data[key] for key in DETAILS if key in data},
         )
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"{path.name} is damaged ({error}); fetch the project again.") from None

@@ -40,8 +40,11 @@ def backbones(rows: Iterable, fetcher) -> list[dict]:
 
     Returns:
         For each a dictionary with "name", "collection", "family", "architecture", "parameters", "megabytes", "on_disk",
-        "accuracy" (top-1, 0..1), "licence", and "rollout": whether it is offered, None where that cannot be told.
+        "accuracy" (top-1, 0..1), "licence", "rollout": whether it is offered, None where that cannot be told, and
+        "card": the fields of `cards.Card`.
     """
+    from vitdemo import recorded
+    from vitdemo.cards import card_of
     from vitdemo.models import is_here
 
     return [
@@ -56,6 +59,7 @@ def backbones(rows: Iterable, fetcher) -> list[dict]:
             "accuracy": row.accuracy,
             "licence": row.licence,
             "rollout": _has_rollout(row),
+            "card": asdict(card_of(row, recorded.measured(row.collection))),
         }
         for row in rows
     ]

@@ -13,8 +13,8 @@ import numpy as np
 
 from vitdemo.evaluate.measure import Group, Table
 from vitdemo.evaluate.metrics import LEVEL, RESAMPLES, SEED
+from vitdemo.recorded import MEASURED
 
-VERSION = 2
 DECIMALS = 6
 HEAD = ("", f"top-1 ({LEVEL:.0%})", "NLL", "ECE", "parameters", "multiply-adds", "ms", "ratio")
 
@@ -29,7 +29,7 @@ def to_json(table: Table, command: str = "") -> dict:
     document = asdict(table)
     every, suggested = (table.groups.get(name, Group()) for name in ("fusions", "fusions_suggested"))
     parts = {
-        "version": VERSION,
+        "version": MEASURED,
         **{key: document[key] for key in ("collection", "split", "pictures", "labels")},
         "broken": [
             {"picture": f"{one.path.parent.name}/{one.path.name}", "reason": one.reason} for one in table.broken

@@ -14,17 +14,20 @@ import torch
 
 from vitdemo.backbones import Backbone
 from vitdemo.errors import VitdemoError
+from vitdemo.evaluate import attending
 from vitdemo.evaluate.cost import BATCHES, ROUNDS, input_of, milliseconds, multiply_adds, timed
 from vitdemo.evaluate.metrics import (
     Bin,
     Disagreement,
     Interval,
+    PerClass,
     bootstrap,
     brier,
     disagreement,
     ece,
     interval,
     nll,
+    per_class,
     reliability,
 )
 from vitdemo.evaluate.pictures import batches, list_pictures, measured_folder, thinned
@@ -51,6 +54,7 @@ class Scores:
     brier: float  # 0..2
     milliseconds: Mapping[str, float]  # per picture by size of batch, and as ratios: "1", "32", "ratio_1", "ratio_32"
     reliability: tuple[Bin, ...]
+    per_class: tuple[PerClass, ...]  # K
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +64,7 @@ class Single(Scores):
     family: str
     seed: int | None  # of its training, if known
     student_of: tuple[str, ...]
+    concentrated: tuple[float, ...]  # by layer of attention: see `attending.concentrated`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +158,9 @@ def evaluate(
         rows = [row for row in rows if row.name not in silent]
         loaded = [model for model in loaded if model.backbone.name not in silent]
         said = {name: each for name, each in said.items() if name not in silent}
-        singles, right = _singles(loaded, said, targets, rounds)
+        looked_at = [path for path, _ in thinned(found, attending.PICTURES)]
+        some = next((pictures for _, pictures in batches(looked_at, attending.PICTURES, [])), [])
+        singles, right = _singles(loaded, said, targets, rounds, some)
     setting = _Setting(rows, singles, said, targets, right, best_single(rows), rounds)
     opened = {
         name: _group([row for row in rows if row.name in members], fusions, setting)
@@ -262,9 +269,9 @@ class _Setting:
 
 
 def _singles(
-    models: Sequence[Model], said: Mapping[str, Prediction], targets: np.ndarray, rounds: int
+    models: Sequence[Model], said: Mapping[str, Prediction], targets: np.ndarray, rounds: int, some: list
 ) -> tuple[dict[str, Single], dict[str, np.ndarray]]:
-    """Each backbone's line, and (N,) where it is right."""
+    """Each backbone's line, and (N,) where it is right; `some` are pictures on which its attention is looked at."""
     right = np.stack([each.probabilities.argmax(-1) == targets for each in said.values()])  # (M, N)
     means = bootstrap(right)  # (M, R)
     times = milliseconds(models, rounds=rounds)
@@ -276,6 +283,7 @@ def _singles(
             family=row.family,
             seed=row.details.get("recipe", {}).get("seed"),
             student_of=row.student_of,
+            concentrated=attending.concentrated(model, model.pixels(some)) if some else (),
             parameters=row.parameters,
             multiply_adds=multiply_adds(model.network, input_of(model)),
             top1=interval(right[index].mean(), means[index]),
@@ -329,7 +337,7 @@ def _own(name: str, members: Sequence[Prediction], evidence: Evidence, batch: in
 
 
 def _quality(probabilities: np.ndarray, targets: np.ndarray) -> dict:
-    figures = {"nll": nll, "ece": ece, "brier": brier, "reliability": reliability}
+    figures = {"nll": nll, "ece": ece, "brier": brier, "reliability": reliability, "per_class": per_class}
     return {name: figure(probabilities, targets) for name, figure in figures.items()}
 
 

@@ -34,6 +34,15 @@ class Bin:
 
 
 @dataclass(frozen=True)
+class PerClass:
+    """How a model did on the pictures of one class."""
+
+    count: int
+    right: int
+    taken_for: tuple[tuple[int, int], ...]  # (number of another class, pictures of which it was said), most first
+
+
+@dataclass(frozen=True)
 class Disagreement:
     """How M models err together, each (M, M) and symmetric."""
 
@@ -46,6 +55,17 @@ class Disagreement:
 def top1(probabilities: np.ndarray, targets: np.ndarray) -> float:
     """Share of the N pictures whose most probable class is the target; of equals the first class counts."""
     return float(np.mean(probabilities.argmax(-1) == targets))
+
+
+def per_class(probabilities: np.ndarray, targets: np.ndarray) -> tuple[PerClass, ...]:
+    """What became of the pictures of each of the K classes: the rows of the confusion matrix, without their zeros."""
+    said = probabilities.argmax(-1)
+    rows = []
+    for label in range(probabilities.shape[-1]):
+        counts = np.bincount(said[targets == label], minlength=probabilities.shape[-1])
+        wrong = [(int(k), int(counts[k])) for k in np.argsort(-counts, kind="stable") if counts[k] and k != label]
+        rows.append(PerClass(int(counts.sum()), int(counts[label]), tuple(wrong)))
+    return tuple(rows)
 
 
 def nll(probabilities: np.ndarray, targets: np.ndarray) -> float:

@@ -20,7 +20,7 @@ from vitdemo.training.data import read_folder
 from vitdemo.training.export import card_of, read_backbone, read_split, write_backbone
 from vitdemo.training.recipes import RECIPES
 from vitdemo.training.runs import check_run
-from vitdemo.training.starts import STARTS
+from vitdemo.training.starts import ORIGINS, STARTS
 from vitdemo.training.supervised import Ensemble, Recipe, Renormalised, fit
 
 BUNDLED = Path(__file__).parents[2] / "assets" / "backbones"
@@ -75,7 +75,16 @@ def train(
     val = read_split(data / "val", card_of(chosen, pictures.labels), broken)
     tell(broken)
     state = fit(chosen, pictures, val, out, epochs, resume, device, teacher, start)
-    return write_backbone(chosen, state.best["weights"], data, out, epochs, state.best["epoch"])
+    return write_backbone(
+        chosen, state.best["weights"], data, out, epochs, state.best["epoch"], origins_of(chosen.start)
+    )
+
+
+def origins_of(start: str | None) -> list[dict[str, str]]:
+    """Whose weights are in a recipe that begins with `start`, followed through the recipes of ours between."""
+    while start in RECIPES:
+        start = RECIPES[start].start
+    return [ORIGINS[start]] if start in ORIGINS else []
 
 
 def read_teacher(recipe: Recipe, labels: tuple[str, ...], out: Path) -> nn.Module | None:

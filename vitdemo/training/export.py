@@ -7,7 +7,7 @@ JSON itself describes. Choices (size, crop, temperature) are made on `val`; `tes
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -158,7 +158,13 @@ def card_of(recipe: Recipe, labels: tuple[str, ...]) -> dict:
 
 
 def write_backbone(
-    recipe: Recipe, weights: dict[str, Tensor], pictures: Path, out: Path, epochs: int, best_epoch: int
+    recipe: Recipe,
+    weights: dict[str, Tensor],
+    pictures: Path,
+    out: Path,
+    epochs: int,
+    best_epoch: int,
+    provenance: Sequence[Mapping[str, str]] = (),
 ) -> Path:
     """Write the weights of out/NAME and out/NAME.json, each at once, and return the path of the second.
 
@@ -166,6 +172,7 @@ def write_backbone(
         weights: the state dict to export, of timm.create_model(recipe.architecture, **recipe.arguments).
         pictures: folder with train/, val/ and test/, each CLASS/*.jpg.
         epochs: length of the schedule. best_epoch: the epoch whose EMA this is.
+        provenance: whose weights it began with, as in `starts.ORIGINS`.
     """
     _, train_targets, labels = list_folder(pictures / "train")
     card = card_of(recipe, labels)
@@ -180,6 +187,7 @@ def write_backbone(
         "recipe": describe(recipe, epochs, best_epoch, len(train_targets)),
         "trained_on": "Trained on TensorFlow flower_photos (CC-BY 2.0)",
         "licence": "Apache-2.0 (weights)",
+        "provenance": list(provenance),
     }
     if len(recipe.teacher) > 1:
         card["student_of"] = list(recipe.teacher)

