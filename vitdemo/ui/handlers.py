@@ -346,7 +346,8 @@ class Handlers:
 
     def _button(self, wanted: Request, rows: list[Backbone], last: Analysis | None, say: Say) -> str:
         """What the button says where the work should not begin by itself, or nothing."""
-        missing = sum(row.bytes for row in rows if not is_here(row, self.models.fetcher))
+        away = [row for row in rows if not is_here(row, self.models.fetcher)]
+        missing = sum(row.bytes for row in away if not row.source.command())
         if missing:
             return say("analyse_fetch", megabytes=f"{missing / 1e6:.0f}")
         if last is None:

@@ -347,8 +347,12 @@ def why_not(fusion: str, reason: str, language: str) -> str:
 
 
 def backbone_label(row: Backbone, here: bool, say: Say) -> str:
-    """A backbone's name, and how much has to be fetched if it is not here."""
-    return row.name if here else f"{row.name} · {say('backbone.download', megabytes=f'{row.megabytes:.0f}')}"
+    """A backbone's name, and if it is not here, how much has to be fetched or what has to be typed."""
+    if here:
+        return row.name
+    if command := row.source.command():
+        return f"{row.name} · {say('backbone.command', command=command)}"
+    return f"{row.name} · {say('backbone.download', megabytes=f'{row.megabytes:.0f}')}"
 
 
 def fusion_label(name: str, say: Say) -> str:

@@ -19,6 +19,7 @@ TEXT = {
     "backbones.info": "Each gives an answer of its own.",
     "backbone.weights": "{millions} M weights",
     "backbone.download": "fetches {megabytes} MB once",
+    "backbone.command": "needs {command}",
     "fusion": "Fusion",
     "fusion.info": "How several answers become one.",
     "methods": "Maps",

@@ -19,6 +19,7 @@ TEXT = {
     "backbones.info": "各自给出自己的答案。",
     "backbone.weights": "{millions} M 参数",
     "backbone.download": "首次下载 {megabytes} MB",
+    "backbone.command": "需要 {command}",
     "fusion": "融合方式",
     "fusion.info": "怎样把几个答案合成一个。",
     "methods": "热图",
