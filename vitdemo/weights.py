@@ -67,6 +67,7 @@ FOREIGN_ARGUMENTS = (
     "num_classes",
 )
 REVISION = re.compile(r"(?!.*\.\.)[\w][\w./-]*")
+INSIDE = re.compile(r"(?!(.*/)?\.\.(/|$))[^/\\][^\\]*")  # a path that does not leave its folder
 
 
 class Fetcher:
@@ -201,6 +202,8 @@ class Fetcher:
     def _find(self, file: "_File") -> Path | None:
         if not REVISION.fullmatch(file.revision):
             raise WeightsError(f"{file.revision!r} is no revision of {file.repo!r}; allowed: a branch, tag or commit.")
+        if not INSIDE.fullmatch(file.name):  # not every version of the hub's library looks at it
+            raise WeightsError(f"{file.name!r} is no name of a file in a repository. {WITHOUT}")
         try:
             found = try_to_load_from_cache(
                 file.repo, file.name, cache_dir=self.cache_dir, revision=file.revision, repo_type="model"
