@@ -19,6 +19,7 @@ from vitdemo import images, recorded, result
 from vitdemo.attention import tokens
 from vitdemo.backbones import IMAGENET, Catalogue, default_catalogue
 from vitdemo.draw import SCALES
+from vitdemo.elsewhere import Elsewhere
 from vitdemo.errors import Cancelled
 from vitdemo.explain import EXPLANATIONS, Options
 from vitdemo.explain.base import CHOICES
@@ -393,6 +394,25 @@ def judging(page, analysis, wanted=True, visitor=None) -> list[dict]:
     """What judging changes, step by step."""
     changes = page.judge(visitor or Visitor(), analysis, wanted, "each", "magma")
     return [dict(zip(JUDGED, change, strict=True)) for change in changes]
+
+
+def test_what_imagenet_says_never_stands_under_another_picture(page, analysis, monkeypatch):
+    """It is known late; until then, and where another picture came meanwhile, the line does without it."""
+    later = replace(analysis, name="later.png")
+    said = {
+        id(analysis): Elsewhere("imagenet", "lite0", "tabby", 0.5),
+        id(later): Elsewhere("imagenet", "lite0", "greenhouse", 0.25),
+    }
+    monkeypatch.setattr(Handlers, "_other", lambda self, one: said[id(one)])
+    visitor = Visitor()
+    first, second = page.elsewhere(analysis, visitor), page.elsewhere(later, visitor)
+    assert "ImageNet says" not in next(first)[0]
+    with page.gate:  # somebody's answer is being computed
+        assert "ImageNet says" not in next(second)[0]
+    assert [line for line, _ in first] == []
+    assert "greenhouse" in [line for line, _ in second][-1]
+    again = [line for line, _ in page.elsewhere(analysis, visitor)]
+    assert "tabby" not in again[0] and "tabby" in again[-1]
 
 
 def test_run_shows_everything(page, file):

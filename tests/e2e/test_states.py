@@ -70,6 +70,7 @@ def test_cancelled_after_the_answer_its_maps_are_missing(visit, own):
     bring(page, own)
     page.wait_for_function("() => !" + OF_A_SAMPLE)
     assert "are being made" in page.locator("#maps .empty").inner_text()
+    page.wait_for_function("() => !document.querySelector('#elsewhere').innerText.includes('ImageNet says')")
     page.locator("#cancel").click()
     page.wait_for_function("() => document.querySelector('#status').innerText.includes('Cancelled')")
     assert not is_of_the_sample(page) and is_one_analysis(page, before)

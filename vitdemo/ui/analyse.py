@@ -18,7 +18,8 @@ def build(shared: Shared) -> dict[str, gr.components.Component]:
     with gr.Row(elem_id="elsewhere-row"):
         other = gr.HTML(elem_id="elsewhere", padding=False)
         ask = gr.Button(say("elsewhere.go"), size="sm", visible=False, elem_id="ask-imagenet")
-    shared.done.change(handlers.elsewhere, shared.analysis, [other, ask], **QUIET)
+    many = {"concurrency_limit": 16, "concurrency_id": "elsewhere"}  # most of them only wait for their turn
+    shared.done.change(handlers.elsewhere, shared.analysis, [other, ask], **QUIET, **many)
     with gr.Row(elem_id="controls"):
         classes = {
             name: gr.Dropdown(

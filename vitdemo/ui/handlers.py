@@ -42,7 +42,8 @@ from vitdemo.ui.work import Gate, Runs, sentence_of
 # What a run changes on the page, in order.
 RESULTS = ("status", "answer", "maps", "analysis", "analyse", "query", "done")
 JUDGED = ("judging", "judge", "stop_judging", "maps", "analysis")  # and what judging the maps changes
-ANALYSIS, JUDGING, SCRUTINY = "analysis", "judging", "scrutiny"  # what a visitor's running work may be for
+# What a visitor's running work may be for.
+ANALYSIS, JUDGING, SCRUTINY, ELSEWHERE = "analysis", "judging", "scrutiny", "elsewhere"
 DRAWING = "working drawing"  # kind of a status above an answer that is new already
 PATIENT = 5.0  # seconds; judging that takes longer is offered by a button
 NOTHING = {"target": "target.top", "against": "against.none"}  # lists of classes, and what choosing none is called
@@ -391,18 +392,31 @@ class Handlers:
             done=secrets.token_hex(4),
         )
 
-    def elsewhere(self, analysis: Analysis | None, request: gr.Request) -> list:
-        """That these classes are all that these backbones know, what ImageNet says, and the button that leads there:
-        [line, button]."""
+    def elsewhere(self, analysis: Analysis | None, request: gr.Request) -> Iterator[list]:
+        """That these classes are all that these backbones know, with the button that leads to ImageNet, and as soon as
+        nobody waits for an answer what ImageNet says: [line, button]. Never of another picture than the answer."""
+        say, visitor = say_to(request), request.session_hash
         if analysis is None or analysis.request.collection == IMAGENET:
-            return ["", gr.update(visible=False)]
-        there = IMAGENET in self.catalogue.collections()
-        return [render.elsewhere(analysis, self.other(analysis), say_to(request)), gr.update(visible=there)]
+            self._runs.stop(visitor, ELSEWHERE)
+            yield ["", gr.update(visible=False)]
+            return
+        alone = [render.elsewhere(analysis, None, say), gr.update(visible=IMAGENET in self.catalogue.collections())]
+        try:
+            for now in self._runs.watch(visitor, ELSEWHERE, lambda _: self._other(analysis), analysis, patient=True):
+                if isinstance(now, Progress):
+                    yield alone
+                elif self._runs.about(visitor, ELSEWHERE) is analysis:  # and no other answer has come since
+                    yield [render.elsewhere(analysis, now, say), gr.skip()]
+        except VitdemoError:  # another answer came, or ImageNet cannot be asked: the line says enough
+            return
 
     def other(self, analysis: Analysis) -> Elsewhere | None:
         """What ImageNet says of the picture."""
         with self._gate:
-            return elsewhere(analysis.picture, analysis.request.collection, self.catalogue, self.models)
+            return self._other(analysis)
+
+    def _other(self, analysis: Analysis) -> Elsewhere | None:
+        return elsewhere(analysis.picture, analysis.request.collection, self.catalogue, self.models)
 
     def scrutinise(self, request: gr.Request, asked: str, analysis: Analysis | None) -> Iterator[str]:
         """What the checks of one map find, as HTML: how far they are, then the figures.
