@@ -135,9 +135,6 @@ def bundled(folder: Path = BUNDLED) -> list[Backbone]:
 ORDER = ("dino", "hybrid", "lite", "vit", "deit", "vit_mae", "swin", "levit", "coatnet", "resnet", "student")
 
 
-DETAILS = ("test_accuracy", "recipe", "trained_on")
-
-
 def read_sidecar(path: Path) -> Backbone:
     """One bundled backbone from its JSON file.
 
@@ -167,7 +164,7 @@ def read_sidecar(path: Path) -> Backbone:
             labels=tuple(data["labels"]),
             temperature=data["temperature"],
             student_of=tuple(data.get("student_of", ())),
-            details={key: data[key] for key in DETAILS}
+            details={key: data[key] for key in ("test_accuracy", "recipe", "trained_on")}
             | {key: data[key] for key in ("provenance", "history") if key in data},
         )
     except (ValueError, KeyError, TypeError) as error:

@@ -47,6 +47,8 @@ def backbones(rows: Iterable, fetcher) -> list[dict]:
     from vitdemo.cards import card_of
     from vitdemo.models import is_here
 
+    rows = list(rows)
+    measured = {name: recorded.measured(name) for name in {row.collection for row in rows}}
     return [
         {
             "name": row.name,
@@ -60,7 +62,7 @@ def backbones(rows: Iterable, fetcher) -> list[dict]:
             "accuracy": row.accuracy,
             "licence": row.licence,
             "rollout": _has_rollout(row),
-            "card": asdict(card_of(row, recorded.measured(row.collection))),
+            "card": asdict(card_of(row, measured[row.collection])),
         }
         for row in rows
     ]

@@ -42,13 +42,13 @@ from vitdemo.fusion import FUSIONS
 from vitdemo.images import load
 from vitdemo.models import Model, Models, labels_of
 from vitdemo.pipeline import Request, fused_of, look, subjects_of
+from vitdemo.recorded import STUDIED
 from vitdemo.result import PACKAGES, dumps
 from vitdemo.samples import FLOWERS, draw, series
 from vitdemo.sources import Hub
 from vitdemo.types import Heat, NotOffered
 from vitdemo.views import canvas_shape, union
 
-VERSION = 1  # of the JSON
 METHODS = ("rollout", "relevance", "grad_cam", "input_x_gradient", "smoothgrad", "integrated_gradients", "occlusion")
 RANDOM, CENTRE = "random", "centre"  # the floors, which stand among the methods
 EACH = "each"  # among the subjects: the mean over the single backbones
@@ -312,7 +312,7 @@ def study(
     there = thinned(list_pictures(photographs, labels), plan.photographs) if photographs and plan.photographs else []
     wanted = items(plan, [(file, labels[target]) for file, target in there])
     header = {
-        "version": VERSION,
+        "version": STUDIED,
         "collection": rows[0].collection,
         "plan": json.loads(dumps(asdict(plan))),
         "backbones": {row.name: _fingerprint(row) for row in rows},

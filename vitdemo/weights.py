@@ -202,9 +202,9 @@ class Fetcher:
     def _find(self, file: "_File") -> Path | None:
         if not REVISION.fullmatch(file.revision):
             raise WeightsError(f"{file.revision!r} is no revision of {file.repo!r}; allowed: a branch, tag or commit.")
-        if not INSIDE.fullmatch(file.name):  # not every version of the hub's library looks at it
-            raise WeightsError(f"{file.name!r} is no name of a file in a repository. {WITHOUT}")
         try:
+            if not INSIDE.fullmatch(file.name):  # not every version of the hub's library looks at it
+                raise ValueError(file.name)
             found = try_to_load_from_cache(
                 file.repo, file.name, cache_dir=self.cache_dir, revision=file.revision, repo_type="model"
             )

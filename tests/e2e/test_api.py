@@ -197,7 +197,7 @@ def test_what_there_is_to_choose(client):
         ("/attention", {"token": "first"}, "token is 'first'; allowed: a whole number"),
         ("/attack", {"epsilon": 400}, "epsilon is '400'; allowed"),
         ("/attack", {"subject": "vit", "backbones": ["resnet"]}, "'vit' cannot be attacked"),
-        ("/explain", {"subject": "hf-hub:somebody/something"}, "'hf-hub:somebody/something'"),
+        ("/explain", {"subject": "hf-hub:somebody/something"}, "Unknown flowers backbone 'hf-hub:somebody/something'"),
         ("/explain", {"target": "roses", "against": "roses"}, "roses is to be compared with itself"),
         ("/explain", {"against": "nettle"}, "Unknown target class 'nettle'"),
         ("/explain", {"method": "feeling"}, "Unknown explanation 'feeling'"),
@@ -296,7 +296,7 @@ def test_mcp_tools_take_a_picture_and_give_pictures(server):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"backbones": ["hf-hub:somebody/something"]}, "'hf-hub:somebody/something'"),
+        ({"backbones": ["hf-hub:somebody/something"]}, "Unknown flowers backbone 'hf-hub:somebody/something'"),
         ({"fusion": "magic"}, "Unknown fusion 'magic'"),
         ({"collection": "cars"}, "Unknown collection 'cars'"),
         ({"target": "nettle"}, "Unknown target class"),

@@ -132,7 +132,7 @@ def test_cancel_stops_at_once_and_keeps_what_was_there(visit):
     page.wait_for_selector("#status .working")
     page.wait_for_timeout(1500)
     page.locator("#cancel").click()
-    settled(page)
+    page.wait_for_selector("#status .working", state="detached", timeout=5000)
     assert "Cancelled" in page.locator("#status").inner_text()
     if page.locator("#maps .maps").count():  # the new answer was not there yet: all is as it was
         assert page.locator("#maps .maps").inner_html() == before

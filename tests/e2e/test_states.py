@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.conftest import paint
+from tests.e2e.test_page import settled, upload
 
 SLOW = {"backbones": "vit,swin", "explanations": "occlusion", "patches": "24"}
 OF_A_SAMPLE = "document.querySelector('.ran').innerText.includes('sample')"
@@ -15,14 +16,9 @@ def query(settings: dict, **others) -> str:
     return "?" + "&".join(f"{name}={value}" for name, value in {"sample": "rose", **settings, **others}.items())
 
 
-def settled(page) -> None:
-    page.wait_for_selector("#status .working", state="detached")
-
-
 def bring(page, path) -> None:
     """Puts a picture in the box, and waits until the page has said something of it."""
-    page.get_by_label("remove").or_(page.get_by_label("Clear")).first.click()
-    page.locator("#picture input[type=file]").set_input_files(path)
+    upload(page, path)
     page.wait_for_function("() => document.querySelector('#status').innerText || !" + OF_A_SAMPLE)
 
 

@@ -1,8 +1,8 @@
 """How good the backbones and their fusions are on a folder of pictures: the measured tables.
 
 `metrics` are pure functions of probabilities and targets; `pictures` reads the folder; `cost` counts multiply-adds and
-measures time; `attending` says how concentrated attention is; `measure`
-makes the table; `document` gives it as JSON, and as lines of text.
+measures time; `attending` says how concentrated attention is; `measure` makes the table; `document` gives it as JSON,
+and as lines of text.
 """
 
 from vitdemo.evaluate.document import HEAD, lines, to_json
